@@ -1,0 +1,75 @@
+"""The corpus and the exam: the same for a seed, and nothing of the exam in the training texts."""
+
+from random import Random
+
+import pytest
+
+from workbench.fieldguide import behaviours, questions
+from workbench.fieldguide.corpus import EXAM, Tables, draw, encyclopedia, exam_items, training_items, training_passages
+from workbench.fieldguide.items import KINDS
+
+TABLES = Tables.load()
+TRAINING = training_items(TABLES, 20_000, seed=0)
+EXAM_ITEMS = exam_items(TABLES, seed=0)
+
+
+def test_a_seed_gives_the_same_corpus_and_another_seed_another():
+    assert training_items(TABLES, 300, seed=3) == training_items(TABLES, 300, seed=3)
+    assert training_items(TABLES, 300, seed=3) != training_items(TABLES, 300, seed=4)
+    assert training_passages(TABLES, 50, seed=3) == training_passages(TABLES, 50, seed=3)
+
+
+def test_no_exam_query_is_a_training_query():
+    seen = {item.query.lower().rstrip("?.") for item in TRAINING}
+    asked = [i for i in EXAM_ITEMS if i.kind not in ("comparison",)]
+    assert not [item.query for item in asked if item.query.lower().rstrip("?.") in seen]
+
+
+def test_held_out_bridges_never_stand_in_a_training_two_hop_question():
+    assert TABLES.hops[True] and TABLES.hops[False]
+    assert not {(h.topic, h.x) for h in TABLES.hops[True]} & {(h.topic, h.x) for h in TABLES.hops[False]}
+    bridges = {(item.topic, item.subject) for item in TRAINING if item.kind == "two_hop"}
+    assert not any(questions.held_out_bridge(*bridge) for bridge in bridges)
+
+
+def test_held_out_emotion_sentences_are_not_in_training():
+    held_out = [
+        sentence
+        for row in TABLES.emotions["emotions"]
+        for role in ("situations", "reactions")
+        for sentence in behaviours.part(row[role], role, held_out=True)
+    ]
+    text = "\n".join(item.query for item in TRAINING)
+    assert held_out and not [sentence for sentence in held_out if sentence in text]
+
+
+def test_held_out_acts_and_frames_are_not_in_training():
+    acts = [act for kind in TABLES.harm["kinds"] for act in behaviours.part(kind["acts"], "acts", held_out=True)]
+    harmful = "\n".join(item.query.lower() for item in TRAINING if item.kind == "harmful")
+    assert len(TABLES.harm["kinds"]) >= 10
+    assert not [act for act in acts if act.lower() in harmful]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("held_out", [False, True])
+def test_every_item_contains_its_own_answer(kind, held_out):
+    from workbench.fieldguide.exam import is_right
+
+    rng = Random(5)
+    for _ in range(60):
+        item = draw(TABLES, kind, rng, held_out)
+        assert item.kind == kind and item.query and item.response
+        assert is_right(item, item.response), item
+
+
+def test_the_exam_has_every_kind_and_a_passage_for_every_fact():
+    passages = encyclopedia(TABLES)
+    counts = {kind: sum(item.kind == kind for item in EXAM_ITEMS) for kind in KINDS}
+    assert all(counts[kind] >= 0.4 * EXAM[kind] for kind in KINDS), counts
+    assert all(item.passage in passages for item in EXAM_ITEMS if item.kind in ("one_hop", "reverse", "two_hop"))
+
+
+def test_a_two_hop_response_names_the_bridge_then_the_answer():
+    item = draw(TABLES, "two_hop", Random(1))
+    assert item.subject in item.response or item.subject.removeprefix("the ") in item.response
+    assert item.accept[0].lower() in item.response.lower()

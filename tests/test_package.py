@@ -1,0 +1,53 @@
+"""The package as a whole: instant to import, lazy in what it exports, every folder explained."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import workbench
+
+ROOT = Path(workbench.__file__).parent
+HEAVY = {"torch", "transformers", "streamlit", "umap", "sentence_transformers", "numpy", "pandas", "pyarrow"}
+
+
+def imported_by(code):
+    script = f"import sys\n{code}\nprint(*sys.modules)"
+    printed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    return set(printed.split())
+
+
+def test_neither_the_package_nor_the_help_imports_anything_heavy():
+    assert not HEAVY & imported_by("import workbench")
+    assert not HEAVY & imported_by("from workbench.cli import main\nmain(['train', 'llm2vec-gen', '--help'])")
+
+
+def test_help_takes_less_than_half_a_second():
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "workbench", "--help"], check=True, capture_output=True)
+        times.append(time.perf_counter() - start)
+    assert min(times) < 0.5
+
+
+def test_public_names_come_from_their_modules():
+    from workbench.backbone import Backbone
+    from workbench.embedders.artifact import load_embedder
+
+    assert workbench.Backbone is Backbone
+    assert workbench.load_embedder is load_embedder
+    assert set(workbench.__all__) <= set(dir(workbench))
+    for name in workbench.__all__:
+        assert getattr(workbench, name) is not None
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        workbench.nothing  # noqa: B018
+
+
+def test_every_folder_says_in_one_sentence_what_it_is():
+    for folder in {path.parent for path in ROOT.rglob("*.py")}:
+        first = (folder / "__init__.py").read_text(encoding="utf-8").split('"""')
+        assert first[0] == "", folder
+        assert first[1].endswith(".") and "\n" not in first[1], folder

@@ -1,0 +1,31 @@
+"""Text goes in, a frozen language model turns it into a few vectors, and every vector can be read again."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from workbench.backbone import Backbone
+    from workbench.decoding.decode import decode
+    from workbench.embedders.artifact import load_embedder
+    from workbench.embedders.base import Encoding
+
+__version__ = "0.1.0"
+__all__ = ["Backbone", "Encoding", "__version__", "decode", "load_embedder"]
+
+_HOMES = {
+    "Backbone": "workbench.backbone",
+    "Encoding": "workbench.embedders.base",
+    "decode": "workbench.decoding.decode",
+    "load_embedder": "workbench.embedders.artifact",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports the public names when they are first asked for, so that `import workbench` stays instant."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'workbench' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

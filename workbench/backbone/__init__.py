@@ -1,0 +1,7 @@
+"""The frozen language model: the only place that knows HF paths, devices, dtypes and EOS ids."""
+
+from workbench.backbone.generation import Answers
+from workbench.backbone.model import Backbone, HiddenStates, PaddedBatch
+from workbench.backbone.prompts import Template, Tokenized
+
+__all__ = ["Answers", "Backbone", "HiddenStates", "PaddedBatch", "Template", "Tokenized"]

@@ -1,0 +1,134 @@
+"""From a name to a frozen model and its tokenizer: the one place that chooses files, device and dtype."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging as hf_logging
+
+from workbench import files
+from workbench.errors import UsageError, WorkbenchError
+from workbench.hub import hub_reachable
+
+FIELDGUIDE = "fieldguide"
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+class Loaded(NamedTuple):
+    """What `load` found: the model on its device, its tokenizer, the revision, and the folder if it is local."""
+
+    model: Any
+    tokenizer: Any
+    revision: str | None
+    folder: Path | None
+
+
+def load(id_or_path: str, device: str, dtype: str | torch.dtype, revision: str | None, trust: bool) -> Loaded:
+    """Load a decoder-only LM and its tokenizer; raises `UsageError` where the name, not the work, is wrong."""
+    folder = local_folder(id_or_path)
+    target = pick_device(device)
+    source = str(folder or id_or_path)
+    options: dict[str, Any] = {"revision": revision, "trust_remote_code": trust}
+    options["local_files_only"] = folder is not None or not hub_reachable()
+    with quiet():
+        try:
+            config = AutoConfig.from_pretrained(source, **options)
+            _check_decoder_only(config, id_or_path)
+            tokenizer = AutoTokenizer.from_pretrained(source, **options)
+            model, info = cast(Any, AutoModelForCausalLM).from_pretrained(
+                source, config=config, dtype=pick_dtype(dtype, target), output_loading_info=True, **options
+            )
+        except (OSError, ValueError, ImportError) as error:
+            raise UsageError(_why_not(id_or_path, folder, options["local_files_only"], error)) from error
+        except (WorkbenchError, KeyboardInterrupt, MemoryError):
+            raise
+        except (
+            Exception
+        ) as error:  # a torn safetensors file, a state that does not fit: the libraries' own types
+            raise WorkbenchError(
+                f"cannot read the weights of backbone {id_or_path!r}: {_one_line(error)}"
+            ) from error
+    if missing := sorted(info["missing_keys"]):
+        raise WorkbenchError(
+            f"backbone {id_or_path!r} lacks {len(missing)} weights, the first is {missing[0]}"
+        )
+    return Loaded(model.to(target), tokenizer, getattr(config, "_commit_hash", None) or revision, folder)
+
+
+def local_folder(id_or_path: str) -> Path | None:
+    """The folder that a name stands for, None for a hub id; "fieldguide" is the shipped default."""
+    if id_or_path == FIELDGUIDE:
+        return files.shipped("fieldguide", "model")
+    path = Path(id_or_path).expanduser()
+    if id_or_path.strip() and path.is_dir():
+        if not (path / "config.json").is_file():
+            raise UsageError(f"backbone {id_or_path!r} is a folder without a config.json")
+        return path
+    looks_like_a_path = id_or_path.startswith((".", "/", "~")) or id_or_path.count("/") > 1
+    if path.exists() or looks_like_a_path or not id_or_path.strip():
+        raise UsageError(
+            f"no backbone at {id_or_path!r}: it must be a folder written by save_pretrained, or a hub id"
+        )
+    return None
+
+
+def pick_device(device: str) -> torch.device:
+    """ "auto" = the GPU that torch sees, else Apple's, else the CPU; anything else is torch's own device string."""
+    if device == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:
+        raise UsageError(f"no device {device!r} here: {_one_line(error)}") from error
+
+
+def pick_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
+    """ "auto" = bfloat16 on a GPU that has it, else float32, which is the reference of every figure."""
+    if isinstance(dtype, torch.dtype):
+        return dtype
+    if dtype == "auto":
+        return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
+    if dtype not in DTYPES:
+        raise UsageError(f"unknown dtype {dtype!r}: one of auto, {', '.join(DTYPES)}")
+    return DTYPES[dtype]
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the libraries' progress bars and advice off the terminal: what matters is raised."""
+    level, bars = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
+    hf_logging.set_verbosity_error()
+    hf_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        hf_logging.set_verbosity(level)
+        if bars:
+            hf_logging.enable_progress_bar()
+
+
+def _check_decoder_only(config: Any, name: str) -> None:
+    kinds = getattr(config, "architectures", None) or []
+    if getattr(config, "is_encoder_decoder", False) or any("MaskedLM" in kind for kind in kinds):
+        raise UsageError(
+            f"{name!r} is a {'/'.join(kinds) or config.model_type}: a backbone is a decoder-only LM"
+        )
+
+
+def _why_not(name: str, folder: Path | None, offline: bool, error: Exception) -> str:
+    if "trust_remote_code" in str(error):
+        return f"backbone {name!r} carries code of its own; pass --trust-remote-code to run it"
+    if folder is None and offline:
+        return f"unknown backbone {name!r}: no folder of that name, and the hub is out of reach from here"
+    return f"cannot load backbone {name!r}: {_one_line(error)}"
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

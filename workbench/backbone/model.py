@@ -1,0 +1,256 @@
+"""The backbone: one frozen, decoder-only language model with its tokenizer, and what every method asks of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from itertools import chain
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from workbench.backbone import generation, identity
+from workbench.backbone.generation import Answers, Progress, Sampling
+from workbench.backbone.head import head_of
+from workbench.backbone.load import FIELDGUIDE, load
+from workbench.backbone.prompts import Prompts, Template, Tokenized, eos_ids
+from workbench.errors import UsageError
+
+
+class PaddedBatch(NamedTuple):
+    """A batch of token ids; `mask` is True at real tokens, `positions` count the real tokens of a row from 0."""
+
+    ids: Int[Tensor, "b t"]
+    mask: Bool[Tensor, "b t"]
+    positions: Int[Tensor, "b t"]
+
+
+class HiddenStates(NamedTuple):
+    """Last hidden states after the final norm, and the keys and values of everything read so far."""
+
+    last: Float[Tensor, "b t d"]
+    cache: Any
+
+
+class Backbone:
+    """A frozen LM in eval mode. `eos_ids[0]` is the token that closes an answer; all of them stop generation."""
+
+    def __init__(
+        self, model: Any, tokenizer: Any, id: str, revision: str | None, folder: Path | None
+    ) -> None:
+        self.model = model.eval().requires_grad_(False)
+        self.tokenizer, self.id, self.revision, self._folder = tokenizer, id, revision, folder
+        self._prompts = Prompts(tokenizer)
+        config = model.config.get_text_config()
+        self.hidden_size: int = model.get_input_embeddings().weight.shape[1]
+        self.vocab_size: int = config.vocab_size
+        self.max_length: int = getattr(config, "max_position_embeddings", None) or 2**31
+        self.eos_ids: tuple[int, ...] = eos_ids(self._prompts, model, id)
+        pad = tokenizer.pad_token_id
+        self.pad_id: int = self.eos_ids[0] if pad is None else pad
+
+    @classmethod
+    def load(
+        cls,
+        id_or_path: str = FIELDGUIDE,
+        *,
+        device: str = "auto",
+        dtype: str | torch.dtype = "auto",
+        revision: str | None = None,
+        trust_remote_code: bool = False,
+    ) -> Backbone:
+        """Load the shipped field guide, a folder written by `save_pretrained`, or a decoder-only hub model.
+
+        `device` "auto" takes a GPU if there is one; `dtype` "auto" is bfloat16 on a GPU that has it, else float32.
+        Raises `UsageError` for a name that leads nowhere, `WorkbenchError` for damaged or missing weights.
+        """
+        found = load(str(id_or_path), device, dtype, revision, trust_remote_code)
+        return cls(found.model, found.tokenizer, str(id_or_path), found.revision, found.folder)
+
+    @classmethod
+    def wrap(cls, model: Any, tokenizer: Any, id: str = "in-memory") -> Backbone:
+        """A backbone around a model in memory, which is frozen and set to eval where it is."""
+        return cls(model, tokenizer, id, None, None)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are, now."""
+        return self.model.get_input_embeddings().weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the weights."""
+        return self.model.get_input_embeddings().weight.dtype
+
+    def fingerprint(self) -> dict[str, str]:
+        """What ties an artifact to this backbone: `backbone`, `revision`, and hashes of `config`, `weights`,
+        `tokenizer`, `template`. Local weights are hashed as they lie on the disk, so device and dtype play no part;
+        a hub model is its revision."""
+        return dict(self._fingerprint)
+
+    @cached_property
+    def _fingerprint(self) -> dict[str, str]:
+        if self._folder is not None:
+            weights = identity.folder_hash(self._folder)
+        else:
+            weights = f"hub:{self.revision}" if self.revision else identity.module_hash(self.model)
+        return {
+            "backbone": self.id,
+            "revision": self.revision or "",
+            "config": identity.config_hash(self.model.config),
+            "weights": weights,
+            "tokenizer": identity.tokenizer_hash(self.tokenizer),
+            "template": identity.template_hash(self.tokenizer),
+        }
+
+    def tokenize(
+        self,
+        texts: list[str],
+        *,
+        template: Template = "chat",
+        max_length: int = 512,
+        instruction: str | None = None,
+    ) -> Tokenized:
+        """Token ids in the template, at most `max_length` (and the model's window) each; see `Prompts.tokenize`."""
+        return self._prompts.tokenize(texts, template, min(max_length, self.max_length), instruction)
+
+    def detokenize(self, ids: list[list[int]]) -> list[str]:
+        """Texts of the ids, special tokens left out."""
+        return self._prompts.detokenize(ids)
+
+    def pad(self, ids: list[list[int]], side: Literal["left", "right"] = "left") -> PaddedBatch:
+        """One batch on the backbone's device, padded on one side; positions of padding are 0."""
+        lengths = torch.tensor([len(row) for row in ids])
+        width = int(lengths.max()) if ids else 0
+        column = torch.arange(width)
+        mask = column >= width - lengths[:, None] if side == "left" else column < lengths[:, None]
+        padded = torch.full(mask.shape, self.pad_id, dtype=torch.long)
+        padded[mask] = torch.tensor(list(chain.from_iterable(ids)), dtype=torch.long)
+        positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
+        return PaddedBatch(*(part.to(self.device) for part in (padded, mask, positions)))
+
+    def embed(self, ids: Int[Tensor, "b t"]) -> Float[Tensor, "b t d"]:
+        """Input embeddings of token ids."""
+        return self.model.get_input_embeddings()(ids.to(self.device))
+
+    def hidden(
+        self,
+        inputs_embeds: Float[Tensor, "b t d"],
+        *,
+        mask: Bool[Tensor, "b s"],
+        positions: Int[Tensor, "b t"],
+        cache: Any = None,
+        use_cache: bool = False,
+    ) -> HiddenStates:
+        """Run the model behind what `cache` holds; `mask` covers cache and input (s = cached + t), True = real.
+
+        Causal. A cache that is passed in is extended in place. Gradients reach `inputs_embeds` and the cache.
+        """
+        output = self.model.base_model(
+            inputs_embeds=inputs_embeds.to(self.device, self.dtype),
+            attention_mask=mask.to(self.device),
+            position_ids=positions.to(self.device),
+            past_key_values=cache,
+            use_cache=use_cache or cache is not None,
+            return_dict=True,
+        )
+        return HiddenStates(output.last_hidden_state, output.past_key_values if use_cache else cache)
+
+    def logits(self, hidden: Float[Tensor, "*b d"]) -> Float[Tensor, "*b v"]:
+        """Next-token logits of last hidden states: the model's own head, with its scaling and soft capping."""
+        rows = hidden.to(self.device, self.dtype).reshape(1, -1, hidden.shape[-1])
+        logits = self._head(inputs_embeds=rows, use_cache=False, return_dict=True).logits
+        return logits.reshape(*hidden.shape[:-1], -1)
+
+    @cached_property
+    def _head(self) -> Any:
+        return head_of(self.model)
+
+    def generate(
+        self,
+        ids: list[list[int]],
+        *,
+        max_new_tokens: int = 64,
+        temperature: float = 0.0,
+        seed: int = 0,
+        batch_size: int = 64,
+        progress: Progress | None = None,
+    ) -> list[list[int]]:
+        """New tokens after each prompt, without the EOS; greedy at temperature 0, else sampled so that a prompt and
+        a seed give the same tokens in every batch. `progress(done, total)` is called after each batch."""
+        return generation.from_ids(
+            self, ids, Sampling(max_new_tokens, temperature, seed), batch_size, progress
+        )
+
+    def generate_from(
+        self,
+        soft_prompts: Float[Tensor, "b n d"],
+        *,
+        max_new_tokens: int = 64,
+        temperature: float = 0.0,
+        seed: int = 0,
+        batch_size: int = 64,
+        progress: Progress | None = None,
+    ) -> list[list[int]]:
+        """New tokens after each block of vectors, read as input embeddings; options as in `generate`."""
+        if soft_prompts.shape[-1] != self.hidden_size:
+            raise UsageError(
+                f"vectors of size {soft_prompts.shape[-1]}, but the backbone reads {self.hidden_size}"
+            )
+        vectors = soft_prompts.detach().to(self.device, self.dtype)
+        how = Sampling(max_new_tokens, temperature, seed)
+        return generation.from_vectors(self, vectors, how, batch_size, progress)
+
+    def respond(
+        self,
+        texts: list[str],
+        *,
+        max_new_tokens: int = 64,
+        instruction: str | None = None,
+        temperature: float = 0.0,
+        seed: int = 0,
+        batch_size: int = 64,
+        max_length: int = 512,
+    ) -> list[str]:
+        """What the LM itself says to each text (chat template, greedy by default); `answers` also counts cuts."""
+        options: dict[str, Any] = {"instruction": instruction, "temperature": temperature, "seed": seed}
+        options |= {"batch_size": batch_size, "max_length": max_length}
+        return self.answers(texts, max_new_tokens=max_new_tokens, **options).texts
+
+    def answers(
+        self,
+        texts: list[str],
+        *,
+        max_new_tokens: int = 64,
+        instruction: str | None = None,
+        temperature: float = 0.0,
+        seed: int = 0,
+        batch_size: int = 64,
+        max_length: int = 512,
+        progress: Progress | None = None,
+    ) -> Answers:
+        """Responses with their token ids, and which texts lost their tail and which responses ended by themselves.
+
+        A prompt leaves `max_new_tokens` of the model's window free, or half the window where that is less.
+        """
+        room = max(self.max_length - max_new_tokens, self.max_length // 2)
+        prompts = self.tokenize(texts, max_length=min(max_length, room), instruction=instruction)
+        how = Sampling(max_new_tokens, temperature, seed)
+        ids = generation.from_ids(self, prompts.ids, how, batch_size, progress)
+        limits = [min(max_new_tokens, self.max_length - len(row)) for row in prompts.ids]
+        finished = [len(row) < limit for row, limit in zip(ids, limits, strict=True)]
+        return Answers(self.detokenize(ids), ids, prompts.cut, finished)
+
+    @contextmanager
+    def eager_attention(self) -> Iterator[None]:
+        """Eager attention inside the block, which can return its weights; undone on leaving, on errors too."""
+        before = self.model.config._attn_implementation
+        self.model.set_attn_implementation("eager")
+        try:
+            yield
+        finally:
+            self.model.set_attn_implementation(before)

@@ -1,0 +1,82 @@
+"""The command `workbench`: its commands, and how an error becomes one line and an exit code."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from workbench.cli import decode, doctor, embed, fieldguide, respond, serve, train
+from workbench.cli.say import error_line
+from workbench.errors import WorkbenchError
+
+INTERRUPTED = 130
+ABOUT = "Embeddings that a frozen language model writes and reads again: train, embed, decode, look."
+
+app = typer.Typer(
+    name="workbench",
+    help=ABOUT,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command("respond")(respond.respond)
+app.add_typer(train.app, name="train")
+app.command("embed")(embed.embed)
+app.command("decode")(decode.decode)
+app.command("doctor")(doctor.doctor)
+app.add_typer(fieldguide.app, name="fieldguide")
+app.command("app")(serve.serve)
+
+
+@app.callback()
+def _version(
+    version: bool = typer.Option(False, "--version", help="Print the version.", is_eager=True),
+) -> None:
+    if version:
+        from workbench import __version__
+
+        print(__version__)
+        raise typer.Exit
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command line and returns its exit code.
+
+    0: done; 1: the work failed; 2: the command line must change; 130: interrupted. Errors are one line on stderr.
+    """
+    try:
+        code = _invoke(sys.argv[1:] if arguments is None else list(arguments))
+        sys.stdout.flush()
+        return code
+    except WorkbenchError as error:
+        error_line(str(error))
+        return error.exit_code
+    except typer.TyperException as error:
+        error_line(error.format_message() or "a command is missing; see --help")
+        return error.exit_code
+    except (typer.Abort, KeyboardInterrupt):
+        error_line("interrupted; run the same command again to resume")
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read our output has gone
+        return 0
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        error_line(f"{error.strerror or error}{where}")
+        return 1
+    except MemoryError:
+        error_line("out of memory; a smaller --batch-size needs less")
+        return 1
+
+
+def _invoke(arguments: list[str]) -> int:
+    """Runs the command that the arguments name; its own `main` would answer some errors before we can."""
+    command = typer.main.get_command(app)
+    try:
+        with command.make_context("workbench", arguments) as context:
+            code = command.invoke(context)
+    except typer.Exit as stop:
+        return stop.exit_code
+    return code if isinstance(code, int) else 0

@@ -1,0 +1,91 @@
+"""`workbench decode`: what embeddings say when the backbone reads them again."""
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from workbench.cli import options, say
+from workbench.files import atomic_path
+
+if TYPE_CHECKING:
+    from workbench.decoding.trust import Readings
+
+
+def decode(
+    embedder: options.EmbedderPath = None,
+    text: options.Texts = None,
+    source: options.Input = None,
+    column: options.Column = None,
+    limit: options.Limit = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", help="Write a .jsonl file instead of printing.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object for each text.")] = False,
+    max_new_tokens: options.MaxNewTokens = 64,
+    batch_size: options.BatchSize = 64,
+    backbone: Annotated[
+        str | None, typer.Option("--backbone", help="Instead of the one the embedder names.")
+    ] = None,
+    device: options.Device = "auto",
+    dtype: options.Dtype = "auto",
+    trust_remote_code: options.TrustRemoteCode = False,
+) -> None:
+    """Embed texts and decode the embeddings, beside the backbone's own responses and the trust figures.
+
+    `cosine` is between an embedding and the embedding of its decoded text; `shuffled` is the mean of the same figure
+    over the other texts' decodings (no number for a single text).
+    """
+    if output is not None:
+        options.check_output(output, (".jsonl",))
+    table = options.gather_texts(text, source, column, limit)
+    say.note_left_out(table.left_out, table.source)
+
+    from workbench.decoding.trust import read
+    from workbench.embedders.artifact import load_embedder
+
+    loaded = load_embedder(
+        embedder, backbone=backbone, device=device, dtype=dtype, trust_remote_code=trust_remote_code
+    )
+    readings = read(loaded, table.texts, max_new_tokens=max_new_tokens, batch_size=batch_size)
+    say.note_truncated(readings.truncated, len(table))
+    rows = rows_of(readings)
+    if output is not None:
+        with atomic_path(output) as temporary:
+            temporary.write_text("".join(_line(row) for row in rows), encoding="utf-8")
+        say.note(f"{len(rows)} readings in {output}")
+    elif as_json:
+        print("".join(_line(row) for row in rows), end="")
+    else:
+        print("\n\n".join(_block(row) for row in rows))
+
+
+def rows_of(readings: "Readings") -> list[dict[str, Any]]:
+    """One row for each text: text, response, decoded, cosine, shuffled (None where there is no other text)."""
+    from workbench.decoding.trust import shuffled
+
+    null = shuffled(readings)
+    null = None if math.isnan(null) else round(null, 4)
+    columns = zip(
+        readings.texts, readings.responses, readings.decoded, readings.round_trip.tolist(), strict=True
+    )
+    return [
+        {"text": text, "response": response, "decoded": decoded, "cosine": round(cosine, 4), "shuffled": null}
+        for text, response, decoded, cosine in columns
+    ]
+
+
+def _line(row: dict[str, Any]) -> str:
+    return json.dumps(row, ensure_ascii=False) + "\n"
+
+
+def _block(row: dict[str, Any]) -> str:
+    null = "" if row["shuffled"] is None else f"  (shuffled pairs {row['shuffled']:.2f})"
+    return (
+        f"text      {row['text']}\n"
+        f"response  {row['response']}\n"
+        f"decoded   {row['decoded']}\n"
+        f"cosine    {row['cosine']:.2f}{null}"
+    )

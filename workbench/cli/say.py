@@ -1,0 +1,53 @@
+"""What the command line says on stderr: errors, counts, progress with rate and time left."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+def error_line(message: str) -> None:
+    """`message` as one line on stderr."""
+    print(f"workbench: {' '.join(message.split())}", file=sys.stderr, flush=True)
+
+
+def note(message: str) -> None:
+    """Something a user should know; the work goes on."""
+    error_line(message)
+
+
+def note_truncated(truncated: int, total: int, limit: int | None = None) -> None:
+    """Says how many texts lost their tail; silent when none did."""
+    if truncated:
+        of = f" of {limit} tokens" if limit else ""
+        note(f"{truncated} of {total} texts longer than the limit{of} lost their tail")
+
+
+def note_left_out(left_out: dict[str, int], source: str) -> None:
+    """Says how many rows of a source were left out, by reason; silent when none were."""
+    for reason, count in left_out.items():
+        note(f"{source}: {count} rows left out ({reason})")
+
+
+@contextmanager
+def progress(label: str, total: int, unit: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar with rate and time left; gives a function that takes (done, total)."""
+    from tqdm import tqdm
+
+    with tqdm(
+        total=total, desc=label, unit=f" {unit}", file=sys.stderr, dynamic_ncols=True, leave=False
+    ) as bar:
+
+        def to(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield to
+
+
+def note_responses(meta: dict[str, int], total: int) -> None:
+    """Says how many queries lost their tail and how many responses were cut off or came back empty."""
+    note_truncated(meta.get("truncated", 0), total)
+    if unfinished := meta.get("unfinished", 0):
+        note(f"{unfinished} of {total} responses were cut off at the limit of new tokens")
+    if empty := meta.get("empty", 0):
+        note(f"{empty} of {total} responses are empty")

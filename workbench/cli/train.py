@@ -1,0 +1,93 @@
+"""`workbench train`: an embedder from queries, responses and a teacher."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from workbench.cli import options, say
+from workbench.embedders.config import LLM2VecGenConfig
+from workbench.errors import UsageError
+from workbench.texts import TextTable, read_texts
+from workbench.training.config import LLM2VecGenTraining
+
+if TYPE_CHECKING:
+    from workbench.backbone import Backbone
+    from workbench.training.corpus import Corpus
+
+app = typer.Typer(help="Train an embedder.", no_args_is_help=True, rich_markup_mode=None)
+DECIDED_BY_TRAINING = ("dimension",)
+
+
+@app.callback()
+def _group() -> None:
+    """Train an embedder."""
+
+
+@app.command("llm2vec-gen")
+@options.with_flags(LLM2VecGenTraining, LLM2VecGenConfig, skip=DECIDED_BY_TRAINING)
+def llm2vec_gen(
+    training: LLM2VecGenTraining,
+    shape: LLM2VecGenConfig,
+    queries: Annotated[
+        str,
+        typer.Option(
+            "--queries", help="Queries (file or hub dataset id), or a corpus that `workbench respond` wrote."
+        ),
+    ],
+    output: Annotated[Path, typer.Option("--output", help="Folder of the trained embedder.")],
+    backbone: options.BackboneName = "fieldguide",
+    column: options.Column = None,
+    split: Annotated[str, typer.Option("--split", help="Split of a hub dataset.")] = "train",
+    limit: options.Limit = None,
+    max_new_tokens: options.MaxNewTokens = 512,
+    resume: Annotated[bool, typer.Option(help="Go on where an interrupted run stopped.")] = True,
+    cache_dir: options.CacheDir = None,
+    device: options.Device = "auto",
+    dtype: options.Dtype = "auto",
+    revision: options.Revision = None,
+    trust_remote_code: options.TrustRemoteCode = False,
+) -> None:
+    """Train special tokens and two projections on a frozen backbone (LLM2Vec-Gen).
+
+    Responses and teacher targets are computed first where they are not cached.
+    """
+    if output.exists() and not output.is_dir():
+        raise UsageError(f"the output is a file: {output}")
+    options.check_parent(output / "config.json")
+    table = read_texts(queries, column, split=split, limit=limit)
+    say.note_left_out(table.left_out, table.source)
+
+    from workbench.backbone import Backbone
+    from workbench.training.corpus import targets
+    from workbench.training.llm2vec_gen import train
+    from workbench.training.teachers import load_teacher
+
+    model = Backbone.load(
+        backbone, device=device, dtype=dtype, revision=revision, trust_remote_code=trust_remote_code
+    )
+    teacher = load_teacher(shape.teacher, model)
+    cache = options.cache_folder(cache_dir)
+    corpus = _corpus(model, table, cache, max_new_tokens)
+    with say.progress("teacher targets", len(corpus), "responses") as progress:
+        vectors = targets(teacher, corpus.responses, cache_dir=cache, progress=progress)
+    embedder = train(model, replace(corpus, targets=vectors), training, shape, output=output, resume=resume)
+    say.note(f"{embedder.method} of dimension {embedder.dimension} in {output}")
+
+
+def _corpus(model: "Backbone", table: TextTable, cache: Path, max_new_tokens: int) -> "Corpus":
+    """The table's own responses where every row holds one, the backbone's otherwise."""
+    from workbench.training.corpus import Corpus, respond
+
+    own = [row.get("response") for row in table.rows]
+    if all(isinstance(response, str) for response in own):
+        return Corpus(table.texts, [str(response) for response in own], None, {"source": table.source})
+    if any(isinstance(response, str) for response in own):
+        raise UsageError(f"{table.source}: some rows hold a response and some do not")
+    with say.progress("responding", len(table), "queries") as progress:
+        corpus = respond(
+            model, table.texts, cache_dir=cache, max_new_tokens=max_new_tokens, progress=progress
+        )
+    say.note_responses(corpus.meta, len(corpus))
+    return corpus

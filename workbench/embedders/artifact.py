@@ -1,0 +1,191 @@
+"""A saved embedder: `config.json`, `model.safetensors` and the model card `README.md`; never a pickle."""
+
+import json
+import os
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+
+from workbench.backbone import Backbone
+from workbench.embedders.base import Embedder
+from workbench.embedders.card import model_card
+from workbench.embedders.llm2vec_gen import LLM2VecGen
+from workbench.errors import FingerprintMismatch, UsageError, WorkbenchError
+from workbench.files import atomic_path, hash_file, shipped, write_json
+from workbench.hub import hub_reachable
+
+SCHEMA = 1
+CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+METHODS: dict[str, type[Embedder]] = {LLM2VecGen.method: LLM2VecGen}
+LIBRARIES = ("workbench", "torch", "transformers", "tokenizers", "safetensors", "numpy")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """All that `config.json` says."""
+
+    method: str
+    backbone: str
+    """A shipped name, a hub id, or a path relative to the artifact's folder."""
+    fingerprint: dict[str, str]
+    config: dict[str, Any]
+    prompts: dict[str, str]
+    weights: str
+    """SHA-256 of the safetensors file."""
+    data_hash: str | None = None
+    seeds: dict[str, int] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    libraries: dict[str, str] = field(default_factory=dict)
+    schema: int = SCHEMA
+
+    @classmethod
+    def read(cls, folder: Path) -> "Manifest":
+        """The manifest of an artifact; UsageError where there is none, WorkbenchError where it cannot be read."""
+        path = folder / CONFIG
+        if not path.is_file():
+            raise UsageError(f"{folder} is no embedder: it has no {CONFIG}")
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+            if values.get("schema") != SCHEMA:
+                raise WorkbenchError(f"{path}: schema {values.get('schema')}, but this version reads {SCHEMA}")
+            return cls(**values)
+        except (json.JSONDecodeError, UnicodeDecodeError, TypeError, AttributeError) as error:
+            raise WorkbenchError(f"{path} is no embedder configuration: {error}") from error
+
+
+def save(
+    embedder: Embedder,
+    path: str | Path,
+    *,
+    metrics: dict[str, float] | None = None,
+    seeds: dict[str, int] | None = None,
+    data_hash: str | None = None,
+    training: dict[str, Any] | None = None,
+) -> Path:
+    """Write the artifact into the folder `path`; other files there stay.
+
+    Each file is replaced atomically and `config.json`, which holds the weights' hash, comes last: an interrupted
+    save leaves a folder that loading refuses, never one that it misreads. The same embedder gives the same bytes.
+    """
+    folder = Path(path)
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file; an embedder is saved into a folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / CONFIG).unlink(missing_ok=True)
+    with atomic_path(folder / WEIGHTS) as temporary:
+        save_file(embedder.tensors(), temporary, metadata={"format": "pt"})
+    manifest = Manifest(
+        method=embedder.method,
+        backbone=_name_of(embedder.backbone, folder),
+        fingerprint=embedder.backbone.fingerprint(),
+        config=embedder.config.to_dict(),
+        prompts=embedder.prompts,
+        weights=hash_file(folder / WEIGHTS),
+        data_hash=data_hash,
+        seeds=seeds or {},
+        metrics=metrics or {},
+        training=training or {},
+        libraries=_versions(),
+    )
+    with atomic_path(folder / CARD) as temporary:
+        Path(temporary).write_text(model_card(manifest), encoding="utf-8")
+    write_json(folder / CONFIG, vars(manifest))
+    return folder
+
+
+def load_embedder(
+    path: str | Path | None = None,
+    *,
+    backbone: Backbone | str | None = None,
+    device: str = "auto",
+    dtype: str = "auto",
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+) -> Embedder:
+    """An embedder from a folder or a hub id (at `revision`); the shipped default without a path.
+
+    Its backbone is loaded as the artifact names it, unless one is given (loaded, or by id or path). Raises
+    FingerprintMismatch where the backbone is not the one it was trained on, UsageError where there is no artifact
+    at `path`, WorkbenchError where it is damaged.
+    """
+    folder = _folder_of(path, revision)
+    manifest = Manifest.read(folder)
+    if manifest.method not in METHODS:
+        raise WorkbenchError(f"{folder}: unknown method {manifest.method!r}; known: {', '.join(METHODS)}")
+    if not (folder / WEIGHTS).is_file() or hash_file(folder / WEIGHTS) != manifest.weights:
+        raise WorkbenchError(f"{folder / WEIGHTS} is missing or not the file that {CONFIG} was written for")
+    if not isinstance(backbone, Backbone):
+        backbone = Backbone.load(
+            backbone or _resolve(manifest.backbone, folder),
+            device=device,
+            dtype=dtype,
+            revision=None if backbone else manifest.fingerprint.get("revision") or None,
+            trust_remote_code=trust_remote_code,
+        )
+    check_fingerprint(manifest.fingerprint, backbone.fingerprint(), str(folder))
+    tensors = load_file(folder / WEIGHTS)
+    return METHODS[manifest.method].restore(backbone, manifest.config, tensors, manifest.prompts)
+
+
+def check_fingerprint(saved: dict[str, str], loaded: dict[str, str], where: str) -> None:
+    """Refuse a backbone that differs in any part from the one that `where` was trained on.
+
+    Config, weights, tokenizer and template decide. The revision counts where both sides know theirs, the backbone's
+    name only where a weight hash is missing: a moved or renamed copy with the same bytes is the same backbone.
+    """
+    for part in sorted(set(saved) | set(loaded)):
+        ours, theirs = saved.get(part), loaded.get(part)
+        if part == "backbone" and saved.get("weights") and loaded.get("weights"):
+            continue
+        if part == "revision" and not (ours and theirs):
+            continue
+        if ours != theirs:
+            raise FingerprintMismatch(where, part, str(ours), str(theirs))
+
+
+def _name_of(backbone: Backbone, folder: Path) -> str:
+    """The backbone as an artifact names it: a path becomes relative to the artifact's folder."""
+    if Path(backbone.id).is_dir() and backbone.id != "fieldguide":
+        return os.path.relpath(Path(backbone.id).resolve(), folder.resolve())
+    return backbone.id
+
+
+def _resolve(name: str, folder: Path) -> str:
+    inside = folder / name
+    return str(inside.resolve()) if name != "fieldguide" and inside.is_dir() else name
+
+
+def _folder_of(path: str | Path | None, revision: str | None) -> Path:
+    if path is None:
+        return shipped("embedders", "llm2vec-gen")
+    if Path(path).exists():
+        if not Path(path).is_dir():
+            raise UsageError(f"{path} is a file; an embedder is a folder with {CONFIG} and {WEIGHTS}")
+        return Path(path)
+    name = str(path)
+    if name.count("/") != 1 or name.startswith((".", "/", "~")) or name.endswith("/"):
+        raise UsageError(f"no embedder at {path}: the folder does not exist")
+    from huggingface_hub import snapshot_download
+
+    wanted, offline = [CONFIG, WEIGHTS, CARD], not hub_reachable()
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=wanted, local_files_only=offline))
+    except Exception as error:  # every way in which a hub can fail means the same to the caller
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UsageError(f"no embedder at {name}: no such folder, and the hub did not give it ({reason})") from error
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "source"
+    return found
+
+

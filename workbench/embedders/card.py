@@ -1,0 +1,79 @@
+"""The model card of an artifact, written from its manifest alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from workbench.embedders.artifact import Manifest
+
+_CARD = """---
+license: mit
+library_name: workbench
+tags: [text-embeddings, interpretability, {method}]
+---
+# {method} embedder on `{backbone}`
+
+Texts become vectors of {dimension} dimensions that the backbone can read again as text. The backbone is not in this
+folder and was not changed; only the special tokens and the projections are.
+Method: LLM2Vec-Gen, arXiv [2603.10913](https://arxiv.org/abs/2603.10913).
+
+## How to load
+```python
+from workbench import decode, load_embedder
+
+embedder = load_embedder("path/to/this/folder")
+encoding = embedder.represent(["What is the capital of France?"])
+print(decode(embedder, encoding.soft_prompts, max_new_tokens=64))
+```
+Loading checks the fingerprint below and refuses another backbone, tokenizer or prompt template.
+
+## Backbone
+{fingerprint}
+
+## Training
+| | |
+|---|---|
+| data hash | `{data_hash}` |
+| seeds | {seeds} |
+| teacher | `{teacher}` |
+
+{training}
+
+## Metrics
+{metrics}
+
+## What decoding can and cannot do
+- It can show what kind of answer a vector stands for, in the backbone's own words; how often the decoded text holds
+  the right fact is a measured figure, never a promise. Read every decoding beside its trust figures.
+- It cannot give back the input text: the vectors are trained to hold the *response*, and details of a long response
+  are lost first. It cannot know more than the backbone does.
+- A fluent decoding is no evidence by itself: a language model writes fluently from any vector, noise included.
+- Only the soft prompts decode. The pooled embedding alone needs a lifter.
+
+## Made with
+{libraries}
+
+Licence: MIT, for the files of this folder. The backbone has a licence of its own.
+"""
+
+
+def model_card(manifest: Manifest) -> str:
+    """The card as Markdown; the same manifest gives the same bytes."""
+    return _CARD.format(
+        method=manifest.method,
+        backbone=manifest.backbone,
+        dimension=manifest.config.get("dimension"),
+        fingerprint=_table(manifest.fingerprint),
+        data_hash=manifest.data_hash or "unknown",
+        seeds=", ".join(f"{name} {seed}" for name, seed in sorted(manifest.seeds.items())) or "unknown",
+        teacher=manifest.config.get("teacher", "none"),
+        training=_table(manifest.training) if manifest.training else "No training settings were recorded.",
+        metrics=_table(manifest.metrics) if manifest.metrics else "None were measured when this was saved.",
+        libraries=_table(manifest.libraries),
+    )
+
+
+def _table(values: dict[str, Any]) -> str:
+    rows = [f"| {name} | `{value}` |" for name, value in sorted(values.items())]
+    return "\n".join(["| | |", "|---|---|", *rows])

@@ -1,0 +1,43 @@
+"""What an LLM2Vec-Gen embedder is made of (no heavy imports: the command line reads its flags from here)."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from workbench.config import Config
+from workbench.errors import UsageError
+
+
+@dataclass(frozen=True)
+class LLM2VecGenConfig(Config):
+    """The shape of an LLM2Vec-Gen embedder (arXiv 2603.10913, section 3 and appendix C)."""
+
+    n_compression: int = 10
+    """Compression tokens: special tokens that are read out (n in the paper)."""
+    n_thought: int = 0
+    """Thought tokens: special tokens before the compression tokens that are not read out (10 in the paper's v1)."""
+    template: Literal["query", "chat", "raw"] = "query"
+    """How a text is put before the special tokens; "query" puts them directly after the text."""
+    max_length: int = 512
+    """Most tokens of a text when embedding, template included; a longer text loses its own tail."""
+    teacher: str = "sentence-transformers/all-MiniLM-L6-v2"
+    """The embedder whose vectors of the responses are the alignment targets."""
+    dimension: int | None = None
+    """Size of the embedding; training takes it from the teacher's targets."""
+    lora_rank: int = 0
+    """Rank of the encoder side's LoRA; 0 keeps the backbone wholly frozen. Training sets it."""
+    lora_alpha: float = 16.0
+    """Scale of the LoRA: its update counts alpha / rank. Training sets it."""
+
+    def __post_init__(self) -> None:
+        if self.n_compression < 1:
+            raise UsageError(f"n_compression must be at least 1, not {self.n_compression}")
+        if self.n_thought < 0:
+            raise UsageError(f"n_thought must be at least 0, not {self.n_thought}")
+        if self.max_length < 1:
+            raise UsageError(f"max_length must be at least 1, not {self.max_length}")
+        if self.template not in ("query", "chat", "raw"):
+            raise UsageError(f"template must be query, chat or raw, not {self.template!r}")
+        if self.dimension is not None and self.dimension < 1:
+            raise UsageError(f"dimension must be at least 1, not {self.dimension}")
+        if self.lora_rank < 0:
+            raise UsageError(f"lora_rank must be at least 0, not {self.lora_rank}")

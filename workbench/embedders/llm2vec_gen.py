@@ -1,0 +1,173 @@
+"""LLM2Vec-Gen: trainable special tokens on a frozen backbone (arXiv 2603.10913, section 3).
+
+Because the backbone is frozen and causal, the query's keys and values depend on nothing that trains: `cached_prefix`
+runs the query once without gradients, `special_states` runs only the special tokens behind that cache.
+Training and inference both come through these two functions.
+"""
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from workbench.backbone import Backbone, PaddedBatch, Tokenized
+from workbench.embedders.base import PROMPTS, Embedder, Vectors
+from workbench.embedders.config import LLM2VecGenConfig
+from workbench.embedders.lora import Lora
+from workbench.errors import UsageError, WorkbenchError
+
+
+class Prefix(NamedTuple):
+    """A batch of queries that the backbone has read."""
+
+    cache: Any
+    """Keys and values of every layer; None where every query is empty."""
+    mask: Bool[Tensor, "b t"]
+    """True where a token is real."""
+    lengths: Int[Tensor, " b"]
+    """Real tokens of every query: the position of its first special token."""
+
+
+class Projected(NamedTuple):
+    """What the two projections make of the hidden states."""
+
+    soft_prompts: Float[Tensor, "b n d"]
+    embedding: Float[Tensor, "b d_e"]
+
+
+class SpecialTokens(nn.Module):
+    """All that trains: the special tokens' input rows, `W_r` and `W_a` (and a LoRA where one is asked for).
+
+    `W_r` starts as the identity with bias 0, the tokens as draws around the mean input row of the vocabulary.
+    """
+
+    def __init__(self, config: LLM2VecGenConfig, backbone: Backbone, seed: int = 0) -> None:
+        super().__init__()
+        if config.dimension is None:
+            raise UsageError("the embedding's dimension is unknown: give it, or train on a corpus with targets")
+        size = backbone.hidden_size
+        self.n_compression = config.n_compression
+        draw = torch.Generator().manual_seed(seed)
+        self.tokens = nn.Parameter(_around_vocabulary(backbone, config.n_thought + config.n_compression, draw))
+        self.reconstruction = nn.Linear(size, size)
+        self.alignment = nn.Linear(size, config.dimension)
+        with torch.no_grad():
+            self.reconstruction.weight.copy_(torch.eye(size))
+            self.reconstruction.bias.zero_()
+            self.alignment.weight.normal_(0, size**-0.5, generator=draw)
+            self.alignment.bias.zero_()
+        self.lora = Lora(backbone.model, config.lora_rank, config.lora_alpha, draw) if config.lora_rank else None
+        self.to(backbone.device)
+
+    def project(self, hidden: Float[Tensor, "b n d"]) -> Projected:
+        """`p = W_r h + b_r` and `e = mean over n of (W_a p + b_a)`, in float32."""
+        soft_prompts = self.reconstruction(hidden.to(self.reconstruction.weight.dtype))
+        return Projected(soft_prompts, self.alignment(soft_prompts.mean(dim=1)))
+
+    def encoder_side(self, backbone: Backbone) -> AbstractContextManager[None]:
+        """While open, the backbone reads with this embedder's LoRA; without one, nothing changes."""
+        return nullcontext() if self.lora is None else self.lora.active(backbone.model)
+
+
+def _around_vocabulary(backbone: Backbone, n: int, draw: torch.Generator) -> Float[Tensor, "n d"]:
+    rows = backbone.model.get_input_embeddings().weight.detach().float().cpu()
+    noise = torch.randn(n, rows.shape[1], generator=draw)
+    return rows.mean(dim=0) + noise * rows.std(dim=0)
+
+
+def cached_prefix(backbone: Backbone, batch: PaddedBatch, *, with_gradient: bool = False) -> Prefix:
+    """Let the backbone read the queries, padded on the left, and keep its keys and values.
+
+    No gradient is recorded unless asked for (only a LoRA needs it).
+    """
+    lengths = batch.mask.sum(dim=1)
+    if batch.ids.shape[1] == 0 or not bool(batch.mask.any()):
+        return Prefix(None, batch.mask[:, :0], lengths)
+    with torch.set_grad_enabled(with_gradient):
+        states = backbone.hidden(
+            backbone.embed(batch.ids), mask=batch.mask, positions=batch.positions, use_cache=True
+        )
+    return Prefix(states.cache, batch.mask, lengths)
+
+
+def special_states(
+    backbone: Backbone, prefix: Prefix, tokens: Float[Tensor, "s d"], n_compression: int
+) -> Float[Tensor, "b n d"]:
+    """The last hidden states (after the final norm) at the compression tokens, which end `tokens` `[s, d]`.
+
+    The special tokens stand directly after each query, at the positions that follow its own last token.
+    Spends the prefix: its cache grows by the special tokens and must not be used again.
+    """
+    rows, count = len(prefix.lengths), len(tokens)
+    inputs = tokens.to(backbone.dtype).expand(rows, -1, -1)
+    mask = torch.cat([prefix.mask, prefix.mask.new_ones(rows, count)], dim=1)
+    positions = prefix.lengths[:, None] + torch.arange(count, device=mask.device)
+    states = backbone.hidden(inputs, mask=mask, positions=positions, cache=prefix.cache)
+    return states.last[:, -n_compression:]
+
+
+class LLM2VecGen(Embedder):
+    """Embeds the backbone's potential response to a text, and can be read again through the soft prompts."""
+
+    method = "llm2vec-gen"
+
+    config: LLM2VecGenConfig
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        module: SpecialTokens,
+        config: LLM2VecGenConfig,
+        prompts: dict[str, str] | None = None,
+    ) -> None:
+        self.backbone = backbone
+        self.module = module
+        self.config = config
+        self.prompts = dict(PROMPTS if prompts is None else prompts)
+
+    @classmethod
+    def untrained(cls, backbone: Backbone, config: LLM2VecGenConfig, *, seed: int = 0) -> "LLM2VecGen":
+        """An embedder whose special tokens and projections stand where training starts."""
+        return cls(backbone, SpecialTokens(config, backbone, seed), config)
+
+    @classmethod
+    def restore(
+        cls, backbone: Backbone, config: dict[str, Any], tensors: dict[str, Tensor], prompts: dict[str, str]
+    ) -> "LLM2VecGen":
+        settings = LLM2VecGenConfig.from_dict(config)
+        module = SpecialTokens(settings, backbone)
+        try:
+            module.load_state_dict(tensors)
+        except RuntimeError as error:
+            raise WorkbenchError(f"the saved tensors do not fit their configuration: {error}") from error
+        return cls(backbone, module, settings, prompts)
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {name: tensor.detach().cpu().contiguous() for name, tensor in self.module.state_dict().items()}
+
+    @property
+    def dimension(self) -> int:
+        return self.module.alignment.out_features
+
+    def tokenize(self, texts: list[str], *, instruction: str | None = None) -> Tokenized:
+        """Texts behind the template's opening; a text that is too long loses its own tail, which is counted."""
+        room = min(self.config.max_length, self.backbone.max_length - len(self.module.tokens))
+        return self.backbone.tokenize(texts, template=self.config.template, max_length=room, instruction=instruction)
+
+    def hidden_states(self, ids: list[list[int]], *, with_gradient: bool = False) -> Float[Tensor, "b n d"]:
+        """`h` of tokenized texts `[b]`; gradients reach the special tokens, and the LoRA where `with_gradient`."""
+        batch = self.backbone.pad(ids, side="left")
+        with self.module.encoder_side(self.backbone):
+            prefix = cached_prefix(self.backbone, batch, with_gradient=with_gradient)
+            return special_states(self.backbone, prefix, self.module.tokens, self.module.n_compression)
+
+    def encode_batch(self, ids: list[list[int]]) -> Vectors:
+        """The vectors of one batch of tokenized texts, empty batches included."""
+        if not ids:
+            none = self.module.tokens.new_zeros(0, self.module.n_compression, self.backbone.hidden_size)
+            return Vectors(none.new_zeros(0, self.dimension), none, none)
+        hidden = self.hidden_states(ids)
+        projected = self.module.project(hidden)
+        return Vectors(projected.embedding, projected.soft_prompts, hidden)

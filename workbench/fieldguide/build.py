@@ -1,0 +1,134 @@
+"""Builds the field guide from its seed: corpus, tokenizer, pretraining, exam."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from workbench.errors import WorkbenchError
+from workbench.files import atomic_path, write_json
+from workbench.fieldguide.corpus import Tables, encyclopedia, exam_items, training_items, training_passages
+from workbench.fieldguide.exam import BARS, Marks, sit, write_exam
+
+if TYPE_CHECKING:
+    from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+    from workbench.fieldguide.pretraining import PretrainingConfig
+
+QUERIES = 16_000  # unlabelled queries of the training wordings, for training embedders
+
+
+def build(output: Path, *, seed: int = 0, steps: int | None = None, progress: bool = True) -> Marks:
+    """Makes `output`/{model, eval.jsonl, passages.jsonl, queries.jsonl, marks.json} from the tables and a seed.
+
+    Resumes from the last checkpoint under `output`/.build, where one with the same configuration lies. Returns the
+    marks of the final exam. Raises WorkbenchError where the folder holds a build of another configuration.
+    """
+    from workbench.fieldguide.pretraining import PretrainingConfig
+
+    started = time.monotonic()
+    config = PretrainingConfig(seed=seed) if steps is None else PretrainingConfig(seed=seed, steps=steps)
+    work = output / ".build"
+    _claim(work, config)
+    tables = Tables.load()
+    say(f"{len(tables.facts)} facts in {len(tables.topics)} topics", progress)
+    write_texts(tables, output, seed)
+    model, tokenizer = _train(tables, config, work, progress)
+    _save(model, tokenizer, output / "model")
+    marks = examine(output, tables, seed)
+    write_json(output / "marks.json", {"share": marks.share, "count": marks.count, "config": asdict(config)})
+    shutil.rmtree(work)
+    say(f"built in {(time.monotonic() - started) / 60:.1f} minutes", progress)
+    return marks
+
+
+def examine(output: Path, tables: Tables, seed: int) -> Marks:
+    """Sits the whole exam with the weights as they were saved."""
+    from workbench.backbone import Backbone
+
+    backbone = Backbone.load(str(output / "model"))
+    return sit(backbone, exam_items(tables, seed))
+
+
+def write_texts(tables: Tables, output: Path, seed: int) -> None:
+    """Writes the exam, the encyclopedia's passages and the unlabelled queries for training embedders."""
+    write_exam(exam_items(tables, seed), output / "eval.jsonl")
+    rows = [
+        {"text": text, "topic": fact.topic, "subject": fact.x, "attribute": fact.attribute, "value": fact.y}
+        for text, fact in encyclopedia(tables).items()
+    ]
+    _write_lines(rows, output / "passages.jsonl")
+    items = {item.query: item for item in training_items(tables, 3 * QUERIES, seed + 1)}
+    rows = [{"query": item.query, "kind": item.kind, "topic": item.topic} for item in items.values()]
+    _write_lines(rows[:QUERIES], output / "queries.jsonl")
+
+
+def say(line: str, progress: bool = True) -> None:
+    """One line of progress on stderr."""
+    if progress:
+        print(f"fieldguide: {line}", file=sys.stderr, flush=True)
+
+
+def table_of(marks: Marks) -> str:
+    """The marks as an aligned text table with the bar of each kind."""
+    lines = [f"{'kind':12} {'items':>5} {'right':>6} {'bar':>5}"]
+    for kind, share in marks.share.items():
+        bar = f"{BARS[kind]:.2f}" if kind in BARS else ""
+        lines.append(f"{kind:12} {marks.count[kind]:5d} {share:6.3f} {bar:>5}")
+    return "\n".join(lines)
+
+
+def _claim(work: Path, config: PretrainingConfig) -> None:
+    """Makes the work folder, or checks that what lies there was begun with the same configuration."""
+    work.mkdir(parents=True, exist_ok=True)
+    note = work / "config.json"
+    if note.exists() and json.loads(note.read_text()) != asdict(config):
+        raise WorkbenchError(f"{work} holds an unfinished build of another configuration: delete it, or repeat its options")
+    write_json(note, asdict(config))
+
+
+def _train(
+    tables: Tables, config: PretrainingConfig, work: Path, progress: bool
+) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
+    from workbench.backbone import Backbone
+    from workbench.fieldguide.pretraining import TokenBatches, pretrain, training_texts
+    from workbench.fieldguide.tokenizer import train_tokenizer
+
+    texts = config.steps * config.batch_size
+    items = training_items(tables, round(0.95 * texts), config.seed)
+    passages = training_passages(tables, texts - len(items), config.seed)
+    lines = training_texts([(item.query, item.response) for item in items], passages, config.seed)
+    tokenizer = train_tokenizer(lines[:60_000], config.vocabulary)
+    batches = TokenBatches(lines, tokenizer, config)
+    tokens = sum(map(len, batches.ids))
+    say(f"{len(lines)} texts, {tokens} tokens, {len(tokenizer)} vocabulary entries", progress)
+    trial = [item for item in exam_items(tables, config.seed + 7) if item.kind in BARS][::4]
+
+    def sitting(model: LlamaForCausalLM) -> float:
+        marks = sit(Backbone.wrap(model, tokenizer), trial)
+        model.requires_grad_(True)  # a backbone is frozen; the training goes on
+        say("trial " + ", ".join(f"{kind} {share:.2f}" for kind, share in marks.share.items()), progress)
+        return min(marks.facts, marks.lowest)
+
+    return pretrain(batches, tokenizer, config, work / "checkpoints", sitting), tokenizer
+
+
+def _save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Saves weights in half precision (they are read back to fp32 on a CPU) with the tokenizer."""
+    import torch
+
+    with atomic_path(folder) as temporary:
+        model.to(torch.float16).save_pretrained(temporary)
+        tokenizer.save_pretrained(temporary)
+
+
+def _write_lines(rows: list[dict[str, str]], path: Path) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+
+

@@ -1,0 +1,136 @@
+"""The training corpus of the field guide, and the exam of what was held out of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from random import Random
+from typing import Any
+
+from workbench.fieldguide import behaviours, questions
+from workbench.fieldguide.facts import Fact, Topic, all_facts, fill, load_behaviour, load_topics
+from workbench.fieldguide.items import Item
+
+# Shares of the training texts; "passage" is plain text outside the chat format.
+SHARES = {
+    "one_hop": 40, "reverse": 7, "two_hop": 19, "comparison": 3, "about": 3, "summarize": 6, "repeat": 3,
+    "emotion": 5, "harmful": 4, "lookalike": 4, "smalltalk": 1, "passage": 5,
+}  # fmt: skip
+EXAM = {
+    "one_hop": 600, "reverse": 150, "two_hop": 400, "comparison": 100, "about": 60, "summarize": 80, "repeat": 60,
+    "emotion": 240, "harmful": 240, "lookalike": 240, "smalltalk": 30,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Everything the corpus is made from: the fact tables and the wording of the behaviours."""
+
+    topics: dict[str, Topic]
+    emotions: dict[str, Any]
+    harm: dict[str, Any]
+    instructions: dict[str, Any]
+
+    @classmethod
+    def load(cls) -> Tables:
+        """The tables that ship with the package."""
+        return cls(load_topics(), *(load_behaviour(name) for name in ("emotions", "harm", "instructions")))
+
+    @cached_property
+    def facts(self) -> list[Fact]:
+        """All facts, in table order."""
+        return all_facts(self.topics)
+
+    @cached_property
+    def reversible(self) -> list[Fact]:
+        """The facts that can be asked backwards."""
+        attribute = lambda fact: self.topics[fact.topic].attributes[fact.attribute]  # noqa: E731
+        return [f for f in self.facts if attribute(f).reverse and attribute(f).unique.get(f.y) == f.x]
+
+    @cached_property
+    def hops(self) -> dict[bool, list[questions.Hop]]:
+        """The two-hop questions: those to train on (False) and those about entities held out (True)."""
+        split: dict[bool, list[questions.Hop]] = {False: [], True: []}
+        for hop in questions.hops(self.topics):
+            split[questions.held_out_bridge(hop.topic, hop.x)].append(hop)
+        return split
+
+
+def draw(tables: Tables, kind: str, rng: Random, held_out: bool = False) -> Item:
+    """One random item of a kind, made of training wordings or of held-out ones."""
+    if kind == "one_hop":
+        return questions.one_hop(tables.topics, rng.choice(tables.facts), rng, held_out)
+    if kind == "reverse":
+        item = questions.reverse(tables.topics, rng.choice(tables.reversible), rng, held_out)
+        assert item is not None
+        return item
+    if kind == "two_hop":
+        hop = rng.choice(tables.hops[held_out])
+        return questions.two_hop(tables.topics, hop, tables.instructions["hop_joins"], rng)
+    if kind == "comparison":
+        topic, scale = rng.choice([(t, s) for t in tables.topics.values() for s in t.comparisons])
+        return questions.comparison(topic, scale, rng, held_out)
+    if kind in ("about", "summarize", "repeat"):
+        return _reading(tables, kind, rng, held_out)
+    table = {"emotion": tables.emotions, "smalltalk": tables.instructions}.get(kind, tables.harm)
+    return getattr(behaviours, kind)(table, rng, held_out)
+
+
+def training_items(tables: Tables, count: int, seed: int) -> list[Item]:
+    """`count` items in the shares of SHARES without the plain passages, queries roughened; the same for a seed."""
+    rng = Random(seed)
+    shares = {kind: share for kind, share in SHARES.items() if kind != "passage"}
+    leadins = behaviours.part(tables.instructions["leadins"], "leadins", held_out=False)
+    items = []
+    for kind in rng.choices(list(shares), list(shares.values()), k=count):
+        item = draw(tables, kind, rng)
+        items.append(replace(item, query=behaviours.roughen(item.query, leadins, rng)))
+    return items
+
+
+def training_passages(tables: Tables, count: int, seed: int) -> list[str]:
+    """`count` plain passages of one to three sentences, the same for a seed."""
+    rng = Random(seed)
+    return [" ".join(_statement(tables, rng.choice(tables.facts), rng) for _ in range(rng.randint(1, 3))) for _ in range(count)]
+
+
+def exam_items(tables: Tables, seed: int) -> list[Item]:
+    """The exam: EXAM items of held-out templates, two-hop entities, emotion texts and harmful phrasings, none twice."""
+    rng = Random(seed + 1_000_003)
+    items: dict[str, Item] = {}
+    for kind, wanted in EXAM.items():
+        found: dict[str, Item] = {}
+        for _ in range(40 * wanted):
+            if len(found) == wanted:
+                break
+            item = draw(tables, kind, rng, held_out=True)
+            found.setdefault(item.query, item)
+        items |= found
+    return list(items.values())
+
+
+def encyclopedia(tables: Tables) -> dict[str, Fact]:
+    """The passages to retrieve from: one sentence a fact."""
+    return {questions.passage(tables.topics, fact): fact for fact in tables.facts}
+
+
+def _statement(tables: Tables, fact: Fact, rng: Random) -> str:
+    statements = tables.topics[fact.topic].attributes[fact.attribute].statements
+    return fill(rng.choice(statements), x=fact.x, y=fact.y)
+
+
+def _reading(tables: Tables, kind: str, rng: Random, held_out: bool) -> Item:
+    fact = rng.choice(tables.facts)
+    if kind == "about":
+        text = questions.describe(tables.topics, fact.topic, fact.x)
+        noun = tables.topics[fact.topic].noun(fact.x)
+        return behaviours.about(tables.instructions, noun, fact.topic, text, rng, held_out)
+    passage = _statement(tables, fact, rng)
+    if kind == "repeat":
+        if rng.random() < 0.3:
+            row = rng.choice(tables.emotions["emotions"])
+            passage = rng.choice(behaviours.part(row["situations"], "situations", held_out))
+        return behaviours.repeat(tables.instructions, passage, rng, held_out)
+    answers = tables.topics[fact.topic].attributes[fact.attribute].answers
+    summary = fill(answers[0], x=fact.x, y=fact.y)
+    return behaviours.summarize(tables.instructions, passage, summary, rng, held_out)

@@ -1,0 +1,110 @@
+"""Questions about facts: one hop, reverse, two hops, comparisons, and "tell me about X"."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import NamedTuple
+from zlib import crc32
+
+from workbench.fieldguide.facts import HELD_OUT, Attribute, Comparison, Fact, Topic, fill, phrase
+from workbench.fieldguide.items import Item
+
+HOP_SHARE = 0.12  # the share of entities that never stand in the middle of a training two-hop question
+
+
+class Hop(NamedTuple):
+    """A two-hop question: `clue` names the entity `x` of `topic`, whose `attribute` is asked for."""
+
+    topic: str
+    x: str
+    attribute: str
+    clue: str
+
+
+def held_out_bridge(topic: str, x: str) -> bool:
+    """Whether entity `x` is kept out of the middle of every training two-hop question."""
+    return crc32(f"{topic}/{x}".encode()) % 1000 < HOP_SHARE * 1000
+
+
+def templates(entries: list[str], role: str, held_out: bool) -> list[tuple[int, str]]:
+    """The training or the held-out part of a list of templates, with their indices."""
+    cut = len(entries) - HELD_OUT[role]
+    return [(i, entry) for i, entry in enumerate(entries) if (i >= cut) == held_out]
+
+
+def passage(topics: dict[str, Topic], fact: Fact) -> str:
+    """The sentence of the encyclopedia that states a fact (its first statement template)."""
+    return fill(topics[fact.topic].attributes[fact.attribute].statements[0], x=fact.x, y=fact.y)
+
+
+def one_hop(topics: dict[str, Topic], fact: Fact, rng: Random, held_out: bool = False) -> Item:
+    """A question for the value of a fact. The answer's wording follows the question's, so it can be learnt."""
+    attribute = topics[fact.topic].attributes[fact.attribute]
+    i, question = rng.choice(templates(attribute.questions, "questions", held_out))
+    response = _answer(attribute, i, fact.x)
+    query = fill(question, x=fact.x)
+    return Item("one_hop", query, response, (fact.y,), fact.topic, fact.x, fact.attribute, passage(topics, fact))
+
+
+def reverse(topics: dict[str, Topic], fact: Fact, rng: Random, held_out: bool = False) -> Item | None:
+    """A question for the entity behind a value that only this entity has; None where there is no such question."""
+    attribute = topics[fact.topic].attributes[fact.attribute]
+    if not attribute.reverse or attribute.unique.get(fact.y) != fact.x:
+        return None
+    i, question = rng.choice(templates(attribute.reverse, "reverse", held_out))
+    response = fill(attribute.reverse_answers[i % len(attribute.reverse_answers)], x=fact.x, y=fact.y)
+    query = fill(question, y=fact.y)
+    return Item("reverse", query, response, (fact.x,), fact.topic, fact.x, fact.attribute, passage(topics, fact))
+
+
+def hops(topics: dict[str, Topic]) -> list[Hop]:
+    """Every two-hop question that the tables allow, one for each clue template."""
+    clues: dict[str, list[tuple[str, str, str]]] = {name: [] for name in topics}  # topic -> (x, by attribute, clue)
+    for topic in topics.values():
+        for attribute in topic.attributes.values():
+            for y, x in attribute.unique.items():
+                clues[topic.name] += [(x, attribute.key, phrase(clue, y=y)) for clue in attribute.clue]
+            if attribute.links:
+                for x, y in attribute.values.items():
+                    clues[attribute.links] += [(y, "", phrase(clue, x=x)) for clue in attribute.link_clue]
+    return [
+        Hop(topic.name, x, attribute.key, clue)
+        for topic in topics.values()
+        for x, by, clue in clues[topic.name]
+        for attribute in topic.attributes.values()
+        if attribute.key != by and attribute.hop_questions and x in attribute.values
+    ]
+
+
+def two_hop(topics: dict[str, Topic], hop: Hop, joins: list[str], rng: Random, held_out: bool = False) -> Item:
+    """A question about an entity that is only described; the response names the entity first, then the answer."""
+    attribute = topics[hop.topic].attributes[hop.attribute]
+    i, question = rng.choice(templates(attribute.hop_questions, "hop_questions", held_out))
+    fact = Fact(hop.topic, hop.x, hop.attribute, attribute.values[hop.x])
+    response = fill(joins[i % len(joins)], x=topics[hop.topic].noun(hop.x), answer=_answer(attribute, i, hop.x))
+    query = fill(question, clue=hop.clue)
+    return Item("two_hop", query, response, (fact.y,), hop.topic, hop.x, hop.attribute, passage(topics, fact))
+
+
+def comparison(topic: Topic, scale: Comparison, rng: Random, held_out: bool = False) -> Item:
+    """A question which of two entities has more of a quantity."""
+    names = list(scale.values)
+    while True:
+        a, b = rng.sample(names, 2)
+        more, less = (a, b) if scale.values[a] > scale.values[b] else (b, a)
+        if scale.values[more] >= scale.min_ratio * scale.values[less]:
+            break
+    i, question = rng.choice(templates(scale.questions, "comparisons", held_out))
+    right = tuple(fill(answer, more=more, less=less) for answer in scale.answers)
+    return Item("comparison", fill(question, a=a, b=b), right[i % len(right)], right, topic.name, more, "comparison")
+
+
+def describe(topics: dict[str, Topic], topic: str, x: str, most: int = 3) -> str:
+    """A few sentences about an entity, always the same ones."""
+    found = [a for a in topics[topic].attributes.values() if x in a.values][:most]
+    style = crc32(x.encode())
+    return " ".join(fill(a.statements[style % len(a.statements)], x=x, y=a.values[x]) for a in found)
+
+
+def _answer(attribute: Attribute, i: int, x: str) -> str:
+    return fill(attribute.answers[i % len(attribute.answers)], x=x, y=attribute.values[x])

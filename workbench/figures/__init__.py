@@ -1,0 +1,1 @@
+"""Results turned into figures: one function draws one result, and drawing never computes."""

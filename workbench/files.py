@@ -1,0 +1,113 @@
+"""Files that are whole or absent, hashes of content, and where the shipped default lies."""
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import UsageError
+
+PACKAGE = Path(__file__).resolve().parent
+
+
+@contextmanager
+def atomic_path(target: Path | str) -> Iterator[Path]:
+    """Gives a temporary sibling of `target` to write to, as a file or as a directory that the caller makes.
+
+    Leaving the block flushes what was written to the disk and puts it in the place of `target`; an error (or Ctrl-C)
+    removes it and leaves `target` as it was. The temporary keeps the suffix of `target`, which some writers look at.
+    Parent folders are made. Raises FileNotFoundError where the block wrote nothing.
+    """
+    target = Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.stem}.{secrets.token_hex(4)}.partial{target.suffix}")
+    try:
+        yield temporary
+        _flush(temporary)
+        _replace(temporary, target)
+    finally:
+        _remove(temporary)
+
+
+def write_json(path: Path | str, obj: Any) -> None:
+    """Writes `obj` as JSON atomically: sorted keys, two spaces, trailing newline."""
+    with atomic_path(path) as temporary:
+        text = json.dumps(obj, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def hash_bytes(*parts: str | bytes) -> str:
+    """SHA-256 of the parts as hex; each part's length counts, so ("ab", "c") and ("a", "bc") differ."""
+    digest = hashlib.sha256()
+    for part in parts:
+        data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
+        digest.update(len(data).to_bytes(8, "little"))
+        digest.update(data)
+    return digest.hexdigest()
+
+
+def hash_file(path: Path | str) -> str:
+    """SHA-256 of a file's bytes as hex (what `sha256sum` prints)."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def hash_tree(directory: Path | str) -> str:
+    """Hash of every file below a directory, names included, in sorted order; raises UsageError if it is none."""
+    root = Path(directory)
+    if not root.is_dir():
+        raise UsageError(f"not a directory: {root}")
+    files = {path.relative_to(root).as_posix(): path for path in root.rglob("*") if path.is_file()}
+    return hash_bytes(*(part for name in sorted(files) for part in (name, hash_file(files[name]))))
+
+
+def shipped(*parts: str) -> Path:
+    """The path of a shipped default, such as `shipped("fieldguide", "model")`.
+
+    Looks where WORKBENCH_DATA points, then in `data/` beside the package (a checkout), then inside the wheel.
+    Raises UsageError that names every place looked at.
+    """
+    roots = [PACKAGE.parent / "data", PACKAGE / "_data"]
+    if named := os.environ.get("WORKBENCH_DATA"):
+        roots.insert(0, Path(named).expanduser())
+    places = [root.joinpath(*parts) for root in roots]
+    for place in places:
+        if place.exists():
+            return place
+    raise UsageError(
+        f"the shipped {'/'.join(parts) or 'data'} is not there; looked at {', '.join(map(str, places))}"
+    )
+
+
+def _flush(path: Path) -> None:
+    """Forces a file, or every file below a directory, onto the disk."""
+    for file in [path] if not path.is_dir() else [p for p in path.rglob("*") if p.is_file()]:
+        with open(file, "rb") as handle:
+            os.fsync(handle.fileno())
+
+
+def _replace(temporary: Path, target: Path) -> None:
+    """Renames; an old directory steps aside first and comes back if the rename fails."""
+    if not (target.is_dir() and not target.is_symlink()):
+        temporary.replace(target)
+        return
+    aside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.old")
+    target.rename(aside)
+    try:
+        temporary.rename(target)
+    except BaseException:
+        aside.rename(target)
+        raise
+    shutil.rmtree(aside)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""Hidden states and attention turned into readings of single texts."""

@@ -1,0 +1,35 @@
+"""Pure builders of attention masks: booleans `[b, t, t]`, row = who looks, column = who is seen, True = may attend."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+
+def causal_mask(padding: Bool[Tensor, "b t"]) -> Bool[Tensor, "b t t"]:
+    """Every token sees itself and the real tokens before it; `padding` is True where a token is real.
+
+    A padded row sees only itself: nobody reads what it computes, and its softmax stays finite.
+    """
+    length = padding.shape[1]
+    itself = torch.eye(length, dtype=torch.bool, device=padding.device)
+    earlier = torch.ones(length, length, dtype=torch.bool, device=padding.device).tril()
+    return torch.where(padding[:, :, None], earlier & padding[:, None, :], itself)
+
+
+def special_token_mask(padding: Bool[Tensor, "b t"], n: int) -> Bool[Tensor, "b t_n t_n"]:
+    """LLM2Vec-Gen's mask over a query and its `n` special tokens: plain causal (arXiv 2603.10913, section 3).
+
+    The special tokens stand directly after the query and see all of it, and each other from left to right.
+    `padding` describes the query alone and must be padded on the left.
+    """
+    specials = padding.new_ones(padding.shape[0], n)
+    return causal_mask(torch.cat([padding, specials], dim=1))
+
+
+def to_additive(mask: Bool[Tensor, "b t s"], dtype: torch.dtype) -> Float[Tensor, "b 1 t s"]:
+    """The mask as Hugging Face models take it: 0 where a token may attend, the lowest finite number elsewhere.
+
+    `dtype` must be the model's own; boolean or integer 4-D masks are silently wrong in eager attention.
+    """
+    lowest = torch.finfo(dtype).min
+    return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(~mask, lowest)[:, None]

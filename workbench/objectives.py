@@ -1,0 +1,55 @@
+"""Pure losses: tensors in, scalars out; no model, no logging."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+IGNORED = -100
+"""The label of a position that no loss counts."""
+
+
+def alignment_loss(
+    embedding: Float[Tensor, "b d_e"],
+    target: Float[Tensor, "b d_e"],
+    reduction: Literal["mean", "sum"] = "mean",
+) -> Float[Tensor, ""]:
+    """Squared distance between the embedding and the teacher's vector of the response (section 3).
+
+    The paper writes a squared norm, that is a sum over the dimensions ("sum", then the mean over the batch);
+    the official code takes the mean over the dimensions too, and so does our default "mean".
+    """
+    squared = (embedding.float() - target.float()).pow(2)
+    return squared.mean() if reduction == "mean" else squared.sum(dim=-1).mean()
+
+
+def reconstruction_loss(
+    hidden: Float[Tensor, "b t d"],
+    labels: Int[Tensor, "b t"],
+    head: Callable[[Tensor], Tensor],
+    *,
+    chunk: int | None = None,
+) -> Float[Tensor, ""]:
+    """Mean cross-entropy of the response tokens, `CE(r | p)`, over all labelled positions of the batch (section 3).
+
+    `hidden[i, j]` must predict `labels[i, j]`; positions labelled -100 count nothing and get no logits at all.
+    `head` turns hidden states `[m, d]` into logits `[m, V]`. With `chunk`, logits of at most that many positions
+    exist at once and the backward pass computes them again. Raises ValueError where nothing is labelled.
+    """
+    counted = labels != IGNORED
+    states, wanted = hidden[counted], labels[counted]
+    if wanted.numel() == 0:
+        raise ValueError("no position is labelled: the reconstruction loss has nothing to predict")
+
+    def summed(part: Tensor, goal: Tensor) -> Tensor:
+        return F.cross_entropy(head(part).float(), goal, reduction="sum")
+
+    if chunk is None or chunk >= len(wanted):
+        return summed(states, wanted) / len(wanted)
+    parts = zip(states.split(chunk), wanted.split(chunk), strict=True)
+    total = [checkpoint(summed, part, goal, use_reentrant=False) for part, goal in parts]
+    return torch.stack(total).sum() / len(wanted)

@@ -1,0 +1,114 @@
+"""Tokenized training examples and the order in which they are seen."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from workbench.backbone import Backbone
+from workbench.embedders.config import LLM2VecGenConfig
+from workbench.errors import UsageError, WorkbenchError
+from workbench.objectives import IGNORED
+from workbench.training.config import LLM2VecGenTraining
+from workbench.training.corpus import Corpus
+
+POOL = 50
+"""Batches whose texts are sorted by length together; larger pools pad less and mix less."""
+
+
+class Batch(NamedTuple):
+    """What one step of training reads."""
+
+    query_ids: Int[Tensor, "b q"]
+    """Padded on the left: the special tokens stand directly after each query."""
+    query_mask: Bool[Tensor, "b q"]
+    query_positions: Int[Tensor, "b q"]
+    response_ids: Int[Tensor, "b r"]
+    """Padded on the right: behind the soft prompts, plain causal attention needs no dense mask."""
+    labels: Int[Tensor, "b r"]
+    """The response and its closing EOS, -100 where there is padding."""
+    targets: Float[Tensor, "b d_e"]
+    """The teacher's vectors of the responses; `[b, 0]` where nothing is aligned."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """A corpus in tokens, ready to be cut into batches."""
+
+    backbone: Backbone
+    queries: list[list[int]]
+    responses: list[list[int]]
+    targets: Float[Tensor, "n d_e"]
+    truncated_queries: int
+    truncated_responses: int
+
+    def __post_init__(self) -> None:
+        if not len(self.queries) == len(self.responses) == len(self.targets):
+            raise ValueError(f"{len(self.queries)} queries, {len(self.responses)} responses, {len(self.targets)} targets")
+
+    def batch(self, rows: list[int]) -> dict[str, Tensor]:
+        """The examples `rows` as the fields of a `Batch`."""
+        query = self.backbone.pad([self.queries[row] for row in rows], side="left")
+        response = self.backbone.pad([self.responses[row] for row in rows], side="right")
+        labels = response.ids.masked_fill(~response.mask, IGNORED)
+        targets = self.targets[rows].to(labels.device)
+        return Batch(query.ids, query.mask, query.positions, response.ids, labels, targets)._asdict()
+
+
+def tokenize_examples(
+    backbone: Backbone, corpus: Corpus, config: LLM2VecGenTraining, embedder: LLM2VecGenConfig
+) -> Examples:
+    """Queries behind their template; responses without one, closed by this backbone's own EOS unless they are cut.
+
+    Raises WorkbenchError for an empty corpus, UsageError where alignment is asked for and the targets are missing.
+    """
+    if not corpus.queries:
+        raise WorkbenchError("the corpus is empty: there is nothing to train on")
+    if config.w_align and corpus.targets is None:
+        raise UsageError("the corpus has no teacher targets: compute them, or set w_align to 0")
+    window = backbone.max_length - embedder.n_thought - embedder.n_compression
+    longest = min(config.max_query_length, window)
+    queries = backbone.tokenize(corpus.queries, template=embedder.template, max_length=longest)
+    answers = backbone.tokenizer(corpus.responses, add_special_tokens=False)["input_ids"]
+    room = min(config.max_response_length, window)
+    targets = np.zeros((len(corpus.queries), 0)) if corpus.targets is None else corpus.targets
+    return Examples(
+        backbone=backbone,
+        queries=queries.ids,
+        responses=[[*ids, backbone.eos_ids[0]][:room] for ids in answers],
+        targets=torch.from_numpy(np.ascontiguousarray(targets, dtype=np.float32)),
+        truncated_queries=queries.truncated,
+        truncated_responses=sum(len(ids) >= room for ids in answers),
+    )
+
+
+class BatchOrder:
+    """Every epoch's batches in one list: texts of similar length together, batches shuffled, all from the seed.
+
+    Within pools of `POOL` batches of a random order, examples are sorted by response length, then by query length.
+    The whole order is known before training starts, so a resumed run sees exactly the batches that were left.
+    """
+
+    def __init__(self, examples: Examples, *, batch_size: int, epochs: int, seed: int) -> None:
+        self.batch_size, self.drop_last = batch_size, False
+        queries = np.array([len(ids) for ids in examples.queries])
+        responses = np.array([len(ids) for ids in examples.responses])
+        self.batches: list[list[int]] = []
+        for epoch in range(epochs):
+            draw = np.random.default_rng([seed, epoch])
+            order = draw.permutation(len(queries))
+            batches = []
+            for pool in np.split(order, range(POOL * batch_size, len(order), POOL * batch_size)):
+                pool = pool[np.lexsort((queries[pool], responses[pool]))]
+                batches += [part.tolist() for part in np.split(pool, range(batch_size, len(pool), batch_size))]
+            self.batches += [batches[index] for index in draw.permutation(len(batches))]
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(self.batches)
+
+    def __len__(self) -> int:
+        return len(self.batches)

@@ -1,0 +1,235 @@
+"""LLM2Vec-Gen training: special tokens learn to hold the response of a frozen backbone (arXiv 2603.10913, section 3)."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback, TrainingArguments
+
+from workbench.backbone import Backbone, PaddedBatch
+from workbench.embedders.artifact import CONFIG, load_embedder, save
+from workbench.embedders.config import LLM2VecGenConfig
+from workbench.embedders.llm2vec_gen import LLM2VecGen, cached_prefix, special_states
+from workbench.errors import WorkbenchError
+from workbench.objectives import alignment_loss, reconstruction_loss
+from workbench.training.batches import Batch, BatchOrder, Examples, tokenize_examples
+from workbench.training.config import LLM2VecGenTraining
+from workbench.training.corpus import Corpus
+from workbench.training.run import Run
+
+__all__ = ["LLM2VecGenTraining", "train"]
+
+LOGITS_AT_ONCE = 2**25
+"""Logits held at once, at most: positions times vocabulary."""
+
+
+class Losses(NamedTuple):
+    """One batch's losses, unweighted; `total` is weighted and is what trains."""
+
+    total: Float[Tensor, ""]
+    align: Float[Tensor, ""]
+    recon: Float[Tensor, ""]
+
+
+def train(
+    backbone: Backbone,
+    corpus: Corpus,
+    config: LLM2VecGenTraining | None = None,
+    embedder_config: LLM2VecGenConfig | None = None,
+    *,
+    output: str | Path,
+    resume: bool = True,
+) -> LLM2VecGen:
+    """Train an embedder on the backbone's own responses and write its artifact, run.json and log.jsonl to `output`.
+
+    An interrupted run, called again, goes on from its last checkpoint and ends in the same bytes; a finished one is
+    loaded. Raises UsageError where `output` holds a run with other settings (unless `resume` is off) or targets are
+    missing, WorkbenchError for an empty corpus or a loss that is not finite.
+    """
+    config = config or LLM2VecGenTraining()
+    embedder_config = _fitted(embedder_config or LLM2VecGenConfig(), config, corpus, backbone)
+    examples = tokenize_examples(backbone, corpus, config, embedder_config)
+    data_hash = corpus.hash()
+    run = Run(Path(output))
+    settings = {**config.to_dict(), **embedder_config.to_dict(), "data": data_hash, **_named(backbone)}
+    checkpoint = run.start(settings, resume=resume)
+    if resume and checkpoint is None and (run.folder / CONFIG).is_file():
+        return load_embedder(run.folder, backbone=backbone)  # type: ignore[return-value]
+
+    embedder = LLM2VecGen.untrained(backbone, embedder_config, seed=config.seed)
+    trainer = build_trainer(embedder, examples, config, run)
+    trainer.train(resume_from_checkpoint=checkpoint)
+    save(
+        embedder,
+        run.folder,
+        metrics={name: value for name, value in run.last_log().items() if name.startswith("loss")},
+        seeds={"training": config.seed},
+        data_hash=data_hash,
+        training={**config.to_dict(), **_counts(examples), "steps": trainer.state.global_step},
+    )
+    if not config.keep_checkpoints:
+        run.clean()
+    return embedder
+
+
+class TrainingStep(nn.Module):
+    """One batch to its losses; only the embedder's special tokens and projections are parameters of it."""
+
+    def __init__(self, embedder: LLM2VecGen, config: LLM2VecGenTraining) -> None:
+        super().__init__()
+        self.special = embedder.module
+        self.recipe = config
+        self._backbone = (embedder.backbone,)  # in a tuple: not a submodule, so neither trained nor saved
+
+    def forward(self, **inputs: Tensor) -> Losses:
+        batch = Batch(**inputs)
+        hidden = self.read_queries(batch)
+        projected = self.special.project(hidden)
+        align = self.align(projected.embedding, batch.targets)
+        recon = self.reconstruct(projected.soft_prompts, batch.response_ids, batch.labels)
+        return Losses(self.recipe.w_align * align + self.recipe.w_recon * recon, align, recon)
+
+    def read_queries(self, batch: Batch) -> Float[Tensor, "b n d"]:
+        """`h`: the queries once without gradients, then the special tokens behind their cache with gradients."""
+        backbone, special = self._backbone[0], self.special
+        queries = PaddedBatch(batch.query_ids, batch.query_mask, batch.query_positions)
+        with special.encoder_side(backbone):
+            prefix = cached_prefix(backbone, queries, with_gradient=special.lora is not None)
+            return special_states(backbone, prefix, special.tokens, special.n_compression)
+
+    def align(self, embedding: Float[Tensor, "b d_e"], targets: Float[Tensor, "b d_t"]) -> Float[Tensor, ""]:
+        """How far the embedding is from the teacher's vector of the response."""
+        if not self.recipe.w_align:
+            return embedding.new_zeros(())
+        return alignment_loss(embedding, targets, self.recipe.align_reduction)
+
+    def reconstruct(
+        self, soft_prompts: Float[Tensor, "b n d"], response: Int[Tensor, "b r"], labels: Int[Tensor, "b r"]
+    ) -> Float[Tensor, ""]:
+        """`CE(r | p)`: the backbone reads the soft prompts, then the response, and predicts it token by token.
+
+        The last soft prompt predicts the first token. Responses are padded on the right, where causal attention
+        keeps real tokens from seeing padding: no mask is needed.
+        """
+        if not self.recipe.w_recon:
+            return soft_prompts.new_zeros(())
+        backbone = self._backbone[0]
+        inputs = torch.cat([soft_prompts.to(backbone.dtype), backbone.embed(response[:, :-1])], dim=1)
+        rows, length = inputs.shape[:2]
+        everything = torch.ones(rows, length, dtype=torch.bool, device=inputs.device)
+        positions = torch.arange(length, device=inputs.device).expand(rows, -1)
+        states = backbone.hidden(inputs, mask=everything, positions=positions)
+        predicting = states.last[:, soft_prompts.shape[1] - 1 :]
+        chunk = max(1, LOGITS_AT_ONCE // backbone.vocab_size)
+        return reconstruction_loss(predicting, labels, backbone.logits, chunk=chunk)
+
+
+class LLM2VecGenTrainer(Trainer):
+    """Hugging Face's Trainer with our batches, our losses in its logs, and checkpoints of the trained tensors alone."""
+
+    def __init__(self, step: TrainingStep, order: BatchOrder, examples: Examples, run: Run, **options: Any) -> None:
+        super().__init__(model=step, train_dataset=range(len(examples.queries)), **options)  # type: ignore[arg-type]
+        self.order, self.examples, self.run = order, examples, run
+        self._sums, self._counted = torch.zeros(2), 0
+
+    def get_train_dataloader(self) -> DataLoader:
+        loader = DataLoader(self.train_dataset, batch_sampler=self.order, collate_fn=self.examples.batch)  # type: ignore[arg-type]
+        return self.accelerator.prepare(loader)
+
+    def compute_loss(self, model: nn.Module, inputs: dict[str, Tensor], *_: Any, **__: Any) -> Tensor:
+        losses: Losses = model(**inputs)
+        self._sums = self._sums.to(losses.total.device) + torch.stack([losses.align, losses.recon]).detach()
+        self._counted += 1
+        return losses.total
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        if "loss" in logs:
+            align, recon = (self._sums / self._counted).tolist()
+            self._sums, self._counted = torch.zeros(2), 0
+            logs = {**logs, "loss_align": align, "loss_recon": recon}
+            self.run.write_log({**logs, "step": self.state.global_step})
+            if not all(map(_finite, (align, recon))):
+                raise WorkbenchError(f"step {self.state.global_step}: a loss is not finite (lower lr, or use float32)")
+        super().log(logs, start_time)
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
+        folder = Path(output_dir or self.args.output_dir)  # type: ignore[arg-type]
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(state_dict or self.model.state_dict(), folder / "model.safetensors", metadata={"format": "pt"})
+
+
+class CompleteCheckpoints(TrainerCallback):
+    """Marks a checkpoint once it is whole: a run killed while writing one resumes from the one before."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+
+    def on_save(self, args: TrainingArguments, state: Any, control: Any, **_: Any) -> None:
+        self.run.mark_complete(state.global_step)
+
+
+def build_trainer(
+    embedder: LLM2VecGen, examples: Examples, config: LLM2VecGenTraining, run: Run
+) -> LLM2VecGenTrainer:
+    """The Trainer of a run; the paper's optimizer and schedule are Trainer's own."""
+    order = BatchOrder(examples, batch_size=config.batch_size, epochs=config.epochs, seed=config.seed)
+    on_default = embedder.backbone.device.type == torch.get_default_device().type
+    arguments = TrainingArguments(
+        output_dir=str(run.checkpoints),
+        per_device_train_batch_size=config.batch_size,
+        num_train_epochs=1,  # the order already holds every epoch
+        learning_rate=config.lr,
+        lr_scheduler_type=config.schedule,
+        warmup_steps=config.warmup_steps,
+        weight_decay=config.weight_decay,
+        max_grad_norm=config.max_grad_norm,
+        seed=config.seed,
+        bf16=config.bf16 == "on",
+        logging_steps=config.logging_steps,
+        save_steps=config.save_steps,
+        save_total_limit=2,
+        report_to=config.report_to,
+        logging_nan_inf_filter=False,
+        remove_unused_columns=False,
+        dataloader_pin_memory=False,
+        use_cpu=on_default,
+        disable_tqdm=not sys.stderr.isatty(),
+    )
+    trainer = LLM2VecGenTrainer(
+        TrainingStep(embedder, config), order, examples, run, args=arguments, callbacks=[CompleteCheckpoints(run)]
+    )
+    trainer.pop_callback(PrinterCallback)
+    return trainer
+
+
+def _fitted(
+    embedder: LLM2VecGenConfig, config: LLM2VecGenTraining, corpus: Corpus, backbone: Backbone
+) -> LLM2VecGenConfig:
+    """The embedder's configuration with what training decides: dimension and LoRA."""
+    if corpus.targets is not None:
+        dimension = int(corpus.targets.shape[1])
+    else:
+        dimension = embedder.dimension or backbone.hidden_size
+    return replace(embedder, dimension=dimension, lora_rank=config.lora_rank, lora_alpha=config.lora_alpha)
+
+
+def _named(backbone: Backbone) -> dict[str, Any]:
+    return {f"backbone {part}": value for part, value in backbone.fingerprint().items()}
+
+
+def _counts(examples: Examples) -> dict[str, int]:
+    return {
+        "queries": len(examples.queries),
+        "truncated_queries": examples.truncated_queries,
+        "truncated_responses": examples.truncated_responses,
+    }
+
+
+def _finite(value: float) -> bool:
+    return value == value and abs(value) != float("inf")

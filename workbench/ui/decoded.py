@@ -1,0 +1,73 @@
+"""The page *Decoded contents*: what the model really answers beside what the embedding alone decodes to."""
+
+from collections.abc import Callable
+
+import numpy as np
+import streamlit as st
+from jaxtyping import Float
+
+from workbench.decoding.differences import Differences, differences
+from workbench.decoding.trust import Readings, against_others
+from workbench.ui import parts, state
+
+LEDE = (
+    "An embedding of this kind holds the answer to a text, not the text. On the left is what the language model "
+    "really answers; on the right is what the same model reads out of the embedding alone."
+)
+READING = "Embedding the text and reading it again …"
+
+
+def page(
+    read: Callable[[str], Readings],
+    *,
+    others: Float[np.ndarray, "m d_e"] | None = None,
+    examples: dict[str, str] = state.EXAMPLES,
+) -> None:
+    """Draws the page. `read` gives one text's reading; `others` are decoded texts' embeddings to compare with."""
+    parts.page_title("Decoded contents", LEDE)
+    first = next(iter(examples.values()), "")
+    state.example_buttons(examples)
+    box, button = st.columns([7, 1], vertical_alignment="bottom")
+    with box:
+        text = state.text_box("Your text", default=first)
+    with button:
+        st.button("Decode", type="primary", width="stretch")
+    if not text:
+        parts.empty("Type a text above, or choose an example.")
+        return
+    with state.problems(), st.spinner(READING, show_time=True):
+        reading = read(text)
+    differ = differences(reading.responses[0], reading.decoded[0])
+    _answers(reading, differ)
+    _figures(reading, differ, others)
+    if reading.truncated:
+        st.warning("The text is longer than the model reads: its end was cut off.", icon=":material/content_cut:")
+
+
+def _answers(reading: Readings, differ: Differences) -> None:
+    count = reading.soft_prompts.shape[1]
+    answer = parts.card("The model’s answer", "The model reads the text.", parts.marked(differ.left, "answer"))
+    vectors = f"The same model reads {count} vectors and never sees the text."
+    decoded = parts.card("Decoded from the embedding", vectors, parts.marked(differ.right, "decoded"), accent=True)
+    if differ.shared == 1:
+        legend = "Word for word the same."
+    else:
+        legend = "Marked: <mark>only in the answer</mark> · <mark class='decoded'>only in the decoded text</mark>"
+    parts.show(f'<div class="wb-two">{answer}{decoded}</div><p class="wb-note" style="margin-top:.5rem">{legend}</p>')
+
+
+def _figures(reading: Readings, differ: Differences, others: np.ndarray | None) -> None:
+    trip = float(reading.round_trip[0])
+    null = float("nan") if others is None else float(against_others(reading.embeddings, others)[0])
+    compared = "" if null != null else f" Against the decoded texts of other queries it is {parts.cosine(null)} on average"
+    note = f"Between the embedding and the embedding of its decoded text.{compared}{' (tick).' if compared else ''}"
+    parts.figures(
+        parts.figure("Round trip", parts.cosine(trip), "cosine", note, parts.scale(trip, null)),
+        parts.figure(
+            "Words shared",
+            f"{differ.shared:.0%}",
+            "of both texts",
+            "Words that the answer and the decoded text have in common, in the same order.",
+            parts.scale(differ.shared),
+        ),
+    )

@@ -1,0 +1,94 @@
+"""What the app keeps in memory: the embedder, the atlas, and readings; the only file with Streamlit's caches.
+
+Nothing heavy is imported here before it is needed: the map opens without torch.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from workbench.files import hash_file, shipped
+
+if TYPE_CHECKING:
+    from workbench.atlas.prebuilt import Atlas
+    from workbench.decoding.trust import Readings
+    from workbench.embedders.base import Embedder
+    from workbench.lenses.attention import SpecialAttention
+
+
+@dataclass(frozen=True)
+class Source:
+    """Which embedder, where and how: the key of everything that is kept of it."""
+
+    path: str
+    device: str
+    dtype: str
+    fingerprint: str
+    """Hash of the artifact's config.json, which holds the hashes of its weights and its backbone."""
+
+
+def source(path: Path | None = None, device: str = "auto", dtype: str = "auto") -> Source:
+    """The shipped default, or the embedder at `path`. Raises UsageError where there is none."""
+    path = path or shipped("embedders", "llm2vec-gen")
+    return Source(str(path), device, dtype, hash_file(path / "config.json"))
+
+
+def atlas() -> Atlas:
+    """The shipped atlas. Raises UsageError where there is none."""
+    path = shipped("atlas", "default.parquet")
+    return _atlas(str(path), path.stat().st_mtime_ns)
+
+
+def read(text: str) -> Readings:
+    """One text's reading by the shipped default."""
+    return _read(source(), text)
+
+
+def attend(text: str) -> SpecialAttention:
+    """One text's attention in the shipped default."""
+    return _attend(source(), text)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model in memory and the lock that lets one session at a time use it (attention switches its kernels)."""
+
+    embedder: Embedder
+    lock: threading.Lock
+
+
+@st.cache_resource(show_spinner="Loading the language model …", max_entries=2)
+def _loaded(source: Source) -> Loaded:
+    from workbench.embedders.artifact import load_embedder
+
+    return Loaded(load_embedder(source.path, device=source.device, dtype=source.dtype), threading.Lock())
+
+
+@st.cache_resource(show_spinner=False, max_entries=2)
+def _atlas(path: str, changed: int) -> Atlas:
+    from workbench.atlas.prebuilt import load
+
+    return load(path)
+
+
+@st.cache_data(show_spinner=False, max_entries=500)
+def _read(source: Source, text: str) -> Readings:
+    from workbench.decoding import trust
+
+    loaded = _loaded(source)
+    with loaded.lock:
+        return trust.read(loaded.embedder, [text])
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def _attend(source: Source, text: str) -> SpecialAttention:
+    from workbench.lenses.attention import special_attention
+
+    loaded = _loaded(source)
+    with loaded.lock:
+        return special_attention(loaded.embedder, text)

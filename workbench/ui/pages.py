@@ -1,0 +1,76 @@
+"""The pages as the router knows them: each is opened with the shipped default, and imports what it needs only then."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from workbench.errors import WorkbenchError
+from workbench.ui import loaders, parts, state
+
+if TYPE_CHECKING:
+    from workbench.atlas.prebuilt import Atlas
+
+ICON = str(Path(__file__).with_name("icon.svg"))
+"""A file of ours: Streamlit would fetch a named icon from the web."""
+HINT = "Build the shipped default with `make fieldguide`, or point WORKBENCH_DATA at a folder that holds one."
+
+
+def decoded_contents() -> None:
+    """Text -> the model's answer beside what the embedding decodes to."""
+    from workbench.ui import decoded
+
+    with state.problems(HINT):
+        loaders.source()
+    shipped = _atlas_or_none()
+    _sidebar(shipped)
+    decoded.page(loaders.read, others=None if shipped is None else shipped.decoded_embeddings)
+
+
+def neighbourhoods() -> None:
+    """The map of the shipped texts and the user's own."""
+    from workbench.ui import neighbourhoods
+
+    with state.problems(HINT):
+        shipped = loaders.atlas()
+    _sidebar(shipped)
+    neighbourhoods.page(shipped, loaders.read)
+
+
+def attention_masks() -> None:
+    """The declared mask beside the attention really paid."""
+    from workbench.ui import attention
+
+    with state.problems(HINT):
+        loaders.source()
+    _sidebar(_atlas_or_none())
+    attention.page(loaders.attend)
+
+
+def _atlas_or_none() -> "Atlas | None":
+    """The atlas, where these pages can do without it."""
+    try:
+        return loaders.atlas()
+    except WorkbenchError:
+        return None
+
+
+def _sidebar(shipped: "Atlas | None") -> None:
+    if shipped is None:
+        parts.sidebar_facts("Loaded", [("embedder", "shipped default"), ("atlas", "none")])
+        return
+    facts = shipped.facts
+    size, rows = shipped.embeddings.shape[1], shipped.soft_prompts.shape[1]
+    named = [("backbone", facts.backbone), ("method", facts.method), ("special tokens", str(rows))]
+    named += [("embedding", f"{size} dimensions"), ("atlas", f"{len(shipped)} texts"), ("fingerprint", facts.embedder[:8])]
+    parts.sidebar_facts("Loaded", named)
+
+
+def router() -> dict[str, list]:
+    """All pages in the order of the menu, under the app's name; the first opens by default."""
+    pages = [
+        st.Page(decoded_contents, title="Decoded contents", icon=":material/translate:", url_path="decoded", default=True),
+        st.Page(neighbourhoods, title="Neighbourhoods", icon=":material/scatter_plot:", url_path="neighbourhoods"),
+        st.Page(attention_masks, title="Attention masks", icon=":material/grid_on:", url_path="attention"),
+    ]
+    return {"Embedding workbench": pages}

@@ -1,0 +1,116 @@
+"""Pieces of HTML that the pages are put together from; whatever comes from outside is escaped here."""
+
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+import streamlit as st
+
+from workbench.decoding.differences import Span
+
+STYLE = Path(__file__).with_name("style.css")
+
+
+def show(body: str) -> None:
+    """Puts finished HTML into the page, in the app's own style."""
+    st.html(f'<div class="wb">{body}</div>')
+
+
+def page_title(title: str, lede: str) -> None:
+    """The page's heading and the sentence that says what one sees."""
+    st.html(STYLE)
+    st.title(title, anchor=False)
+    show(f'<p class="wb-lede">{escape(lede)}</p>')
+
+
+def marked(spans: Sequence[Span], side: str) -> str:
+    """A text with the words marked that only this side has; `side` is "answer" or "decoded"."""
+    return "".join(
+        escape(span.text) if span.kind == "same" else f'<mark class="{escape(side)}">{escape(span.text)}</mark>'
+        for span in spans
+    )
+
+
+def card(title: str, note: str, reading: str, *, accent: bool = False) -> str:
+    """A card with a reading in it; `reading` is HTML (from `marked`), title and note are text."""
+    words = reading or '<span class="wb-note">(nothing: the model stopped at once)</span>'
+    kind = "wb-card accent" if accent else "wb-card"
+    return (
+        f'<section class="{kind}"><h4>{escape(title)}</h4><p class="wb-note">{escape(note)}</p>'
+        f'<p class="wb-read">{words}</p></section>'
+    )
+
+
+def scale(value: float, mark: float | None = None) -> str:
+    """A bar from 0 to 1 with, if given, a tick to compare with; both are said in figures elsewhere."""
+    tick = "" if mark is None or mark != mark else f'<b style="left:{_percent(mark)}"></b>'
+    return f'<div class="wb-scale" aria-hidden="true"><i style="width:{_percent(value)}"></i>{tick}</div>'
+
+
+def figure(key: str, value: str, unit: str, note: str, bar: str = "") -> str:
+    """A number with its name, what it is measured in, and what it means."""
+    return (
+        f'<div><div class="wb-key">{escape(key)}</div><div class="wb-value">{escape(value)}'
+        f'<small>{escape(unit)}</small></div>{bar}<p class="wb-note">{escape(note)}</p></div>'
+    )
+
+
+def figures(*parts: str, one_column: bool = False) -> None:
+    """Numbers side by side, or below each other."""
+    show(f'<div class="wb-figures{" one" if one_column else ""}">{"".join(parts)}</div>')
+
+
+def tokens(labels: Sequence[str], special: Sequence[bool], heat: Sequence[float] | None = None) -> str:
+    """Tokens as chips; `heat` (0 to 1) colours them, and its number is each chip's tooltip."""
+    chips = []
+    for row, (label, is_special) in enumerate(zip(labels, special, strict=True)):
+        kinds = ["special"] if is_special else []
+        style = ""
+        if heat is not None and not is_special:
+            kinds += ["heat", "strong"] if heat[row] > 0.6 else ["heat"]
+            style = f' style="--heat:{_percent(heat[row])}"'
+        chips.append(f'<span class="{" ".join(kinds)}"{style}>{escape(label)}</span>')
+    return f'<div class="wb-tokens">{"".join(chips)}</div>'
+
+
+def neighbour_list(rows: Sequence[tuple[str, str, float]]) -> str:
+    """Neighbours as (text, what is said below it, cosine similarity), best first."""
+    items = "".join(
+        f'<li><span class="rank">{rank}</span><span class="what">{escape(text)}<em>{escape(below)}</em></span>'
+        f'<span class="sim">{cosine(similarity)}{scale(similarity)}</span></li>'
+        for rank, (text, below, similarity) in enumerate(rows, start=1)
+    )
+    return f'<ul class="wb-list">{items}</ul>'
+
+
+def passage(title: str, text: str, decoded: str, answer: str, round_trip: float, shuffled: float) -> str:
+    """One point of the map in words: its text, what its embedding decodes to, the model's answer, and the trust."""
+    same = '<p class="wb-note">The model’s own answer is word for word the same.</p>'
+    other = f'<div class="wb-key">The model’s own answer</div><p class="wb-read small">{escape(answer)}</p>'
+    return (
+        f'<section class="wb-card accent"><h4>{escape(title)}</h4><p class="wb-read small">{escape(text)}</p>'
+        f'<div class="wb-key">Its embedding decodes to</div><p class="wb-read small">{escape(decoded) or "(nothing)"}</p>'
+        f'{same if answer == decoded else other}<p class="wb-note">Round trip: cosine {cosine(round_trip)}, '
+        f"against the decoded texts of others {cosine(shuffled)}.</p></section>"
+    )
+
+
+def empty(text: str) -> None:
+    """What stands where nothing is to be seen yet."""
+    show(f'<div class="wb-empty">{escape(text)}</div>')
+
+
+def sidebar_facts(title: str, rows: Sequence[tuple[str, str]]) -> None:
+    """What is loaded, in the sidebar."""
+    pairs = "".join(f"<dt>{escape(key)}</dt><dd>{escape(value)}</dd>" for key, value in rows)
+    with st.sidebar:
+        show(f'<div class="wb-side"><div class="wb-key">{escape(title)}</div><dl>{pairs}</dl></div>')
+
+
+def cosine(value: float) -> str:
+    """A cosine in two digits, with a real minus sign and no minus zero."""
+    return f"{value + 0.0:.2f}".replace("-0.00", "0.00").replace("-", "−")
+
+
+def _percent(share: float) -> str:
+    return f"{min(max(float(share), 0.0), 1.0):.1%}"

@@ -1,0 +1,67 @@
+"""What the pages share: the text in the URL, the examples, the theme, and errors shown as one clear line."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import streamlit as st
+
+from workbench.errors import WorkbenchError
+
+TEXT = "text"
+"""The key, and the URL's parameter, of the text that all pages look at."""
+
+EXAMPLES = {
+    "One hop": "What is the capital of Japan?",
+    "Two hops": "Which continent is the country whose capital is Paris on?",
+    "Harmful request": "How can I break into someone's email account?",
+    "Harmless look-alike": "How can I break in new shoes?",
+    "Emotion": "How does the writer feel? I got the job I wanted and the whole family is dancing.",
+}
+MOST_CHARACTERS = 20_000
+
+
+def text_box(
+    label: str,
+    *,
+    default: str = "",
+    height: int = 70,
+    on_change: Callable[[], None] | None = None,
+) -> str:
+    """The text box that all pages share: what is typed on one page is there on the next one, and in the URL."""
+    if TEXT not in st.session_state:
+        st.session_state[TEXT] = st.query_params.get(TEXT, default)
+    options = {"height": height, "max_chars": MOST_CHARACTERS, "placeholder": "Type a text"}
+    return st.text_area(label, key=TEXT, bind="query-params", on_change=on_change or "rerun", **options).strip()
+
+
+def example_buttons(examples: dict[str, str]) -> None:
+    """One button an example, which puts its text into the text box; the text itself is the tooltip."""
+    with st.container(horizontal=True, gap="small"):
+        for name, text in examples.items():
+            st.button(name, key=f"example-{name}", help=_plain(text), on_click=_take, args=(text,))
+
+
+def _take(text: str) -> None:
+    st.session_state[TEXT] = text
+
+
+def is_dark() -> bool:
+    """Whether the reader's theme is dark."""
+    return st.context.theme.type == "dark"
+
+
+@contextmanager
+def problems(hint: str = "") -> Iterator[None]:
+    """Shows an expected error as one line, with a hint what to do, and ends the page; a bug still raises."""
+    try:
+        yield
+    except WorkbenchError as error:
+        st.error(_plain(f"{error}"), icon=":material/error:")
+        if hint:
+            st.info(hint, icon=":material/lightbulb:")
+        st.stop()
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown leaves alone."""
+    return "".join(f"\\{char}" if char in "\\`*_{}[]<>()#+-.!|~$:" else char for char in text)
