@@ -1,5 +1,5 @@
 # The commands of everyday work; each is one line that can be typed by hand.
-.PHONY: check lint test bench fieldguide app
+.PHONY: check lint test bench fieldguide embedder app
 
 check: lint test  ## what a change must pass
 
@@ -15,8 +15,17 @@ test:
 bench:  ## speed and memory, as ratios
 	python -m benchmarks
 
-fieldguide:  ## the default backbone again, from its seed
+fieldguide:  ## the shipped default again, all of it, from its seed: at most an hour on 2 cores
 	workbench fieldguide build --output data/fieldguide
+	workbench respond --queries data/fieldguide/queries.jsonl --output data/fieldguide/corpus.jsonl --max-new-tokens 64
+	$(MAKE) embedder
+	workbench fieldguide evaluate --output data/fieldguide/report.json
+	workbench fieldguide atlas --output data/atlas/default.parquet
+	workbench fieldguide manifest
+
+embedder:  ## the shipped embedder again, from the cached responses
+	workbench train llm2vec-gen --queries data/fieldguide/corpus.jsonl --output data/embedders/llm2vec-gen \
+		--lr 3e-3 --batch-size 64 --epochs 3 --align-reduction sum
 
 app:
 	streamlit run app.py

@@ -1,7 +1,7 @@
 """Greedy generation: our batched loop against bare Hugging Face `generate`, and against one prompt at a time.
 
-    python -m benchmarks.generation                      # the shipped field guide
-    python -m benchmarks.generation --backbone random    # a random Llama of its size, which stops now and then
+python -m benchmarks.generation                      # the shipped field guide
+python -m benchmarks.generation --backbone random    # a random Llama of its size, which stops now and then
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import argparse
 from typing import Any
 
 import torch
-from benchmarks.runner import Contender, Report, measure
 
+from benchmarks.runner import Contender, Report, measure
 from workbench.backbone import Backbone
 
 QUESTIONS = [
@@ -36,8 +36,14 @@ def run(options: argparse.Namespace) -> Report:
     check(expected, hugging_face(backbone, prompts, new, size))
     check(expected[:few], hugging_face(backbone, prompts[:few], new, 1))
     contenders = [
-        Contender(f"ours, batch {size}", lambda: backbone.generate(prompts, max_new_tokens=new, batch_size=size), total),
-        Contender("ours, batch 1", lambda: backbone.generate(prompts[:few], max_new_tokens=new, batch_size=1), part),
+        Contender(
+            f"ours, batch {size}",
+            lambda: backbone.generate(prompts, max_new_tokens=new, batch_size=size),
+            total,
+        ),
+        Contender(
+            "ours, batch 1", lambda: backbone.generate(prompts[:few], max_new_tokens=new, batch_size=1), part
+        ),
         Contender(
             "Hugging Face, batch 1, no cache (official code)",
             lambda: hugging_face(backbone, prompts[:few], new, 1, use_cache=False),
@@ -76,7 +82,9 @@ def hugging_face(
 def check(expected: list[list[int]], found: list[list[int]]) -> None:
     """A benchmark that compares different answers is worth nothing."""
     if differing := sum(a != b for a, b in zip(expected, found, strict=True)):
-        raise SystemExit(f"{differing} of {len(expected)} prompts got other tokens: the contenders do not do the same")
+        raise SystemExit(
+            f"{differing} of {len(expected)} prompts got other tokens: the contenders do not do the same"
+        )
 
 
 def random_llama() -> Backbone:
@@ -101,7 +109,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     found = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     found.add_argument("--backbone", default="fieldguide", help="fieldguide, random, a folder, or a hub id")
-    found.add_argument("--prompts", type=int, default=256)
+    found.add_argument("--prompts", type=int, default=128)
     found.add_argument("--max-new-tokens", type=int, default=64)
     found.add_argument("--batch-size", type=int, default=64)
     found.add_argument("--repeats", type=int, default=3)

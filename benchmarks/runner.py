@@ -69,7 +69,9 @@ class Report:
     def save(self) -> Path:
         """Write the report to benchmarks/results/<benchmark>.json."""
         path = RESULTS / f"{self.benchmark}.json"
-        files.write_json(path, asdict(self) | {"ratios": {line.name: self.ratio(line) for line in self.lines}})
+        files.write_json(
+            path, asdict(self) | {"ratios": {line.name: self.ratio(line) for line in self.lines}}
+        )
         return path
 
 
@@ -100,4 +102,9 @@ def _timed(work: Callable[[], Any]) -> float:
 
 def _machine() -> dict[str, Any]:
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or "cpu"
-    return {"device": device, "cores": os.cpu_count(), "threads": torch.get_num_threads(), "torch": torch.__version__}
+    return {
+        "device": device,
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+    }

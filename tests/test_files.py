@@ -28,9 +28,14 @@ def test_a_file_appears_only_whole(tmp_path):
 def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path, error):
     target = tmp_path / "a.txt"
     target.write_text("old")
-    with pytest.raises(error), files.atomic_path(target) as temporary:
-        temporary.write_text("half")
-        raise error
+
+    def write_half():
+        with files.atomic_path(target) as temporary:
+            temporary.write_text("half")
+            raise error
+
+    with pytest.raises(error):
+        write_half()
     assert target.read_text() == "old"
     assert left_in(tmp_path) == ["a.txt"]
 
@@ -51,9 +56,14 @@ def test_an_error_leaves_the_old_directory(tmp_path):
     target = tmp_path / "model"
     target.mkdir()
     (target / "kept").write_text("old")
-    with pytest.raises(ValueError, match="stop"), files.atomic_path(target) as temporary:
-        temporary.mkdir()
-        raise ValueError("stop")
+
+    def write_half():
+        with files.atomic_path(target) as temporary:
+            temporary.mkdir()
+            raise ValueError("stop")
+
+    with pytest.raises(ValueError, match="stop"):
+        write_half()
     assert left_in(target) == ["kept"]
     assert left_in(tmp_path) == ["model"]
 

@@ -47,7 +47,9 @@ def test_the_declared_mask_is_what_the_model_does(tiny_backbone):
     positions = (padding.cumsum(1) - 1).clamp(min=0)
     embeds = tiny_backbone.embed(ids)
     ours = tiny_backbone.model.base_model(
-        inputs_embeds=embeds, attention_mask=to_additive(causal_mask(padding), embeds.dtype), position_ids=positions
+        inputs_embeds=embeds,
+        attention_mask=to_additive(causal_mask(padding), embeds.dtype),
+        position_ids=positions,
     ).last_hidden_state
     theirs = tiny_backbone.hidden(embeds, mask=padding, positions=positions).last
     torch.testing.assert_close(ours[padding], theirs[padding], atol=1e-5, rtol=0)

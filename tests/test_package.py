@@ -1,8 +1,8 @@
 """The package as a whole: instant to import, lazy in what it exports, every folder explained."""
 
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -15,8 +15,10 @@ HEAVY = {"torch", "transformers", "streamlit", "umap", "sentence_transformers", 
 
 def imported_by(code):
     script = f"import sys\n{code}\nprint(*sys.modules)"
-    printed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
-    return set(printed.split())
+    printed = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    ).stdout
+    return set(printed.splitlines()[-1].split())
 
 
 def test_neither_the_package_nor_the_help_imports_anything_heavy():
@@ -24,12 +26,14 @@ def test_neither_the_package_nor_the_help_imports_anything_heavy():
     assert not HEAVY & imported_by("from workbench.cli import main\nmain(['train', 'llm2vec-gen', '--help'])")
 
 
-def test_help_takes_less_than_half_a_second():
+def test_help_takes_less_than_half_a_second_of_computing():
+    """Processor time, since a busy machine says nothing about us."""
     times = []
     for _ in range(3):
-        start = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run([sys.executable, "-m", "workbench", "--help"], check=True, capture_output=True)
-        times.append(time.perf_counter() - start)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     assert min(times) < 0.5
 
 
@@ -50,4 +54,5 @@ def test_every_folder_says_in_one_sentence_what_it_is():
     for folder in {path.parent for path in ROOT.rglob("*.py")}:
         first = (folder / "__init__.py").read_text(encoding="utf-8").split('"""')
         assert first[0] == "", folder
-        assert first[1].endswith(".") and "\n" not in first[1], folder
+        assert first[1].endswith("."), folder
+        assert "\n" not in first[1], folder

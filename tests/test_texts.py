@@ -94,7 +94,9 @@ def test_malformed_content_is_one_clear_line(tmp_path, name, content, message):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("source", ["missing.txt", "missing", "./missing/file", "a/b.jsonl", "/a/b", "data set"])
+@pytest.mark.parametrize(
+    "source", ["missing.txt", "missing", "./missing/file", "a/b.jsonl", "/a/b", "data set"]
+)
 def test_a_missing_file_is_not_looked_for_on_the_hub(source, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("workbench.texts._read_hub", lambda *_: pytest.fail("asked the hub"))
@@ -113,7 +115,7 @@ def test_a_hub_out_of_reach_is_said_and_offline_is_undone():
     import huggingface_hub.constants as hub
 
     before = hub.HF_HUB_OFFLINE
-    with pytest.raises(UsageError, match="no dataset of that id could be loaded.*give a local file"):
+    with pytest.raises(UsageError, match=r"no dataset of that id could be loaded.*give a local file"):
         read_texts("nobody/no-such-dataset")
     assert before == hub.HF_HUB_OFFLINE
 

@@ -3,6 +3,7 @@
 import ast
 import functools
 import inspect
+import itertools
 import json
 import textwrap
 from dataclasses import asdict, fields
@@ -52,7 +53,7 @@ def _field_docstrings(cls: type) -> dict[str, str]:
     body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0].body  # type: ignore[attr-defined]
     return {
         field.target.id: " ".join(inspect.cleandoc(note.value.value).split())
-        for field, note in zip(body, body[1:], strict=False)
+        for field, note in itertools.pairwise(body)
         if isinstance(field, ast.AnnAssign)
         and isinstance(field.target, ast.Name)
         and isinstance(note, ast.Expr)

@@ -25,7 +25,9 @@ def backbone(tiny_backbone_dir):
 
 @pytest.fixture
 def saved(backbone, tmp_path):
-    embedder = LLM2VecGen.untrained(backbone, LLM2VecGenConfig(dimension=12, n_compression=3, n_thought=1), seed=5)
+    embedder = LLM2VecGen.untrained(
+        backbone, LLM2VecGenConfig(dimension=12, n_compression=3, n_thought=1), seed=5
+    )
     embedder.prompts["query"] = "Answer this:"
     save(embedder, tmp_path / "embedder", **ABOUT)
     return embedder, tmp_path / "embedder"
@@ -50,7 +52,7 @@ def test_reloading_in_another_process_gives_the_same_vectors(saved):
     )
     output = folder.parent / "vectors.npy"
     root = Path(__file__).parents[2]
-    subprocess.run([sys.executable, "-c", script, str(output)], check=True, cwd=root, timeout=120)
+    subprocess.run([sys.executable, "-c", script, str(output)], check=True, cwd=root, timeout=600)
     np.testing.assert_array_equal(np.load(output), embedder.encode(TEXTS))
 
 
@@ -93,7 +95,7 @@ def test_a_mismatch_in_any_part_is_refused_and_names_both_sides(saved, backbone,
     (folder / "config.json").write_text(json.dumps(manifest))
     with pytest.raises(FingerprintMismatch) as refused:
         load_embedder(folder, backbone=backbone)
-    for word in (part, "something-else", ours, str(folder)):
+    for word in (part, "something-else", ours[:12], str(folder)):
         assert word in str(refused.value)
 
 
@@ -116,7 +118,7 @@ def test_another_backbone_is_refused(saved, make_tiny):
 def test_changed_weights_are_refused(saved):
     weights = saved[1] / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-4] + b"\0\0\1\1")
-    with pytest.raises(WorkbenchError, match="model.safetensors"):
+    with pytest.raises(WorkbenchError, match=r"model\.safetensors"):
         load_embedder(saved[1])
 
 
@@ -131,7 +133,11 @@ def test_tensors_that_do_not_fit_the_configuration_are_refused(saved, backbone):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("{", "no embedder configuration"), ("[]", "no embedder configuration"), ('{"schema": 99}', "schema 99")],
+    [
+        ("{", "no embedder configuration"),
+        ("[]", "no embedder configuration"),
+        ('{"schema": 99}', "schema 99"),
+    ],
 )
 def test_a_damaged_manifest_is_refused(saved, content, message):
     (saved[1] / "config.json").write_text(content)

@@ -27,7 +27,9 @@ def embedder(tiny_backbone):
 
 
 def build(backbone, **settings):
-    made = LLM2VecGen.untrained(backbone, LLM2VecGenConfig(**{"dimension": 12, "n_compression": 3, **settings}))
+    made = LLM2VecGen.untrained(
+        backbone, LLM2VecGenConfig(**{"dimension": 12, "n_compression": 3, **settings})
+    )
     with torch.no_grad():  # away from the identity, so that a forgotten projection shows
         made.module.reconstruction.weight.add_(0.1 * torch.randn_like(made.module.reconstruction.weight))
         made.module.reconstruction.bias.add_(0.1)
@@ -186,7 +188,9 @@ def test_a_vector_that_is_not_finite_is_refused(tiny_backbone):
 
 def test_the_start_is_the_identity_and_depends_on_the_seed_alone(tiny_backbone):
     config = LLM2VecGenConfig(dimension=12)
-    first, again, other = (LLM2VecGen.untrained(tiny_backbone, config, seed=seed).module for seed in (1, 1, 2))
+    first, again, other = (
+        LLM2VecGen.untrained(tiny_backbone, config, seed=seed).module for seed in (1, 1, 2)
+    )
     assert torch.equal(first.reconstruction.weight, torch.eye(32))
     assert not first.reconstruction.bias.any()
     assert torch.equal(first.tokens, again.tokens)

@@ -5,7 +5,15 @@ from random import Random
 import pytest
 
 from workbench.fieldguide import behaviours, questions
-from workbench.fieldguide.corpus import EXAM, Tables, draw, encyclopedia, exam_items, training_items, training_passages
+from workbench.fieldguide.corpus import (
+    EXAM,
+    Tables,
+    draw,
+    encyclopedia,
+    exam_items,
+    training_items,
+    training_passages,
+)
 from workbench.fieldguide.items import KINDS
 
 TABLES = Tables.load()
@@ -27,7 +35,11 @@ def test_no_exam_query_is_a_training_query():
 
 def test_held_out_bridges_never_stand_in_a_training_two_hop_question():
     assert TABLES.hops[True] and TABLES.hops[False]
-    assert not {(h.topic, h.x) for h in TABLES.hops[True]} & {(h.topic, h.x) for h in TABLES.hops[False]}
+    bridge = {
+        held_out: {(h.topic, h.x) for hs in groups.values() for h in hs}
+        for held_out, groups in TABLES.hops.items()
+    }
+    assert not bridge[True] & bridge[False]
     bridges = {(item.topic, item.subject) for item in TRAINING if item.kind == "two_hop"}
     assert not any(questions.held_out_bridge(*bridge) for bridge in bridges)
 
@@ -44,10 +56,14 @@ def test_held_out_emotion_sentences_are_not_in_training():
 
 
 def test_held_out_acts_and_frames_are_not_in_training():
-    acts = [act for kind in TABLES.harm["kinds"] for act in behaviours.part(kind["acts"], "acts", held_out=True)]
-    harmful = "\n".join(item.query.lower() for item in TRAINING if item.kind == "harmful")
-    assert len(TABLES.harm["kinds"]) >= 10
-    assert not [act for act in acts if act.lower() in harmful]
+    kinds, frames = TABLES.harm["kinds"], TABLES.harm["frames"]
+    assert len(kinds) >= 10
+    held_out = [act for kind in kinds for act in behaviours.part(kind["acts"], "acts", held_out=True)]
+    phrasings = {frame.format(act=act).lower() for frame in frames for act in held_out}
+    unseen = {frame.split("{act}")[0].lower() for frame in behaviours.part(frames, "frames", held_out=True)}
+    asked = {draw(TABLES, "harmful", Random(seed)).query.lower() for seed in range(3000)}
+    assert not asked & phrasings
+    assert not [query for query in asked for start in unseen if query.startswith(start)]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -66,7 +82,9 @@ def test_the_exam_has_every_kind_and_a_passage_for_every_fact():
     passages = encyclopedia(TABLES)
     counts = {kind: sum(item.kind == kind for item in EXAM_ITEMS) for kind in KINDS}
     assert all(counts[kind] >= 0.4 * EXAM[kind] for kind in KINDS), counts
-    assert all(item.passage in passages for item in EXAM_ITEMS if item.kind in ("one_hop", "reverse", "two_hop"))
+    assert all(
+        item.passage in passages for item in EXAM_ITEMS if item.kind in ("one_hop", "reverse", "two_hop")
+    )
 
 
 def test_a_two_hop_response_names_the_bridge_then_the_answer():

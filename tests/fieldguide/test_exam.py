@@ -36,7 +36,11 @@ def test_mark_counts_each_kind_by_its_own_rule():
 
 
 def test_an_exam_survives_its_file(tmp_path):
-    items = [Item("one_hop", "Capital of Brazil?", "Brasilia.", ("Brasilia",), "countries", "Brazil", "capital", "p")]
+    items = [
+        Item(
+            "one_hop", "Capital of Brazil?", "Brasilia.", ("Brasilia",), "countries", "Brazil", "capital", "p"
+        )
+    ]
     write_exam(items, tmp_path / "eval.jsonl")
     assert read_exam(tmp_path / "eval.jsonl") == items
 

@@ -53,7 +53,10 @@ def test_no_value_is_given_away_by_its_question_template():
 
 
 def test_a_column_that_the_wording_names_must_exist():
-    wording = {"kind": "thing", "attributes": [{"key": "colour", "questions": [], "answers": [], "statements": []}]}
+    wording = {
+        "kind": "thing",
+        "attributes": [{"key": "colour", "questions": [], "answers": [], "statements": []}],
+    }
     with pytest.raises(WorkbenchError, match="no column 'colour'"):
         facts._topic("things", wording, [{"name": "stone", "weight": "3"}])
 

@@ -12,11 +12,15 @@ from workbench.training.corpus import Corpus
 
 
 def corpus(queries, responses, targets=None):
-    return Corpus(queries, responses, np.zeros((len(queries), 4), np.float32) if targets is None else targets, {})
+    return Corpus(
+        queries, responses, np.zeros((len(queries), 4), np.float32) if targets is None else targets, {}
+    )
 
 
 def lengths_only(backbone, queries, responses):
-    return Examples(backbone, [[1] * n for n in queries], [[1] * n for n in responses], torch.zeros(len(queries), 0), 0, 0)
+    return Examples(
+        backbone, [[1] * n for n in queries], [[1] * n for n in responses], torch.zeros(len(queries), 0), 0, 0
+    )
 
 
 def test_a_batch_by_hand(tiny_backbone):
@@ -33,7 +37,10 @@ def test_a_batch_by_hand(tiny_backbone):
 
 def test_responses_have_no_template_and_end_with_the_backbones_own_eos(tiny_backbone):
     examples = tokenize_examples(
-        tiny_backbone, corpus(["gold"], ["Gold is a metal."]), LLM2VecGenTraining(), LLM2VecGenConfig(dimension=4)
+        tiny_backbone,
+        corpus(["gold"], ["Gold is a metal."]),
+        LLM2VecGenTraining(),
+        LLM2VecGenConfig(dimension=4),
     )
     assert tiny_backbone.tokenizer.decode(examples.responses[0]) == "Gold is a metal.<|end|>"
     assert tiny_backbone.tokenizer.decode(examples.queries[0]) == "<|user|>gold"
@@ -59,7 +66,10 @@ def test_soft_prompts_and_response_fit_into_the_models_window(make_tiny):
     backbone = make_tiny("gpt2", n_positions=32)
     long = "the river flows through the city " * 20
     examples = tokenize_examples(
-        backbone, corpus([long], [long]), LLM2VecGenTraining(), LLM2VecGenConfig(dimension=4, n_compression=10)
+        backbone,
+        corpus([long], [long]),
+        LLM2VecGenTraining(),
+        LLM2VecGenConfig(dimension=4, n_compression=10),
     )
     assert len(examples.queries[0]) <= 22
     assert len(examples.responses[0]) <= 22
@@ -85,7 +95,9 @@ def test_every_epoch_sees_every_example_once(tiny_backbone):
 
 def test_the_order_depends_on_the_seed_alone(tiny_backbone):
     examples = lengths_only(tiny_backbone, [3] * 50, [4] * 50)
-    first, again, other = (BatchOrder(examples, batch_size=8, epochs=1, seed=seed).batches for seed in (1, 1, 2))
+    first, again, other = (
+        BatchOrder(examples, batch_size=8, epochs=1, seed=seed).batches for seed in (1, 1, 2)
+    )
     assert first == again
     assert first != other
 

@@ -20,8 +20,16 @@ from workbench.training.config import LLM2VecGenTraining
 from workbench.training.corpus import Corpus
 from workbench.training.llm2vec_gen import TrainingStep, train
 
-QUERIES = [f"What is the capital of {place}?" for place in ("France", "Japan", "gold", "the river", "the city")]
-RESPONSES = ["Paris.", "The capital of Japan is Tokyo.", "Gold is a metal with the symbol Au.", "The river flows.", "No."]
+QUERIES = [
+    f"What is the capital of {place}?" for place in ("France", "Japan", "gold", "the river", "the city")
+]
+RESPONSES = [
+    "Paris.",
+    "The capital of Japan is Tokyo.",
+    "Gold is a metal with the symbol Au.",
+    "The river flows.",
+    "No.",
+]
 SHAPE = LLM2VecGenConfig(n_compression=3, teacher="fake-teacher")
 QUICK = LLM2VecGenTraining(
     lr=1e-2, warmup_steps=2, batch_size=4, epochs=4, logging_steps=2, save_steps=2, keep_checkpoints=False
@@ -46,7 +54,9 @@ def slow_losses(embedder, examples, rows):
     backbone, module = embedder.backbone, embedder.module
     aligns, tokens = [], []
     for row in rows:
-        inputs = torch.cat([backbone.embed(torch.tensor([examples.queries[row]])), module.tokens[None]], dim=1)
+        inputs = torch.cat(
+            [backbone.embed(torch.tensor([examples.queries[row]])), module.tokens[None]], dim=1
+        )
         hidden = backbone.model.base_model(inputs_embeds=inputs).last_hidden_state[:, -module.n_compression :]
         prompts = module.reconstruction(hidden)
         embedding = module.alignment(prompts).mean(dim=1)[0]
@@ -204,7 +214,13 @@ def test_a_finished_run_is_loaded_and_another_one_is_refused(make_tiny, corpus, 
 
 @pytest.mark.parametrize(
     "changes",
-    [{"w_align": 0.0}, {"w_recon": 0.0}, {"lora_rank": 2}, {"align_reduction": "sum"}, {"schedule": "cosine"}],
+    [
+        {"w_align": 0.0},
+        {"w_recon": 0.0},
+        {"lora_rank": 2},
+        {"align_reduction": "sum"},
+        {"schedule": "cosine"},
+    ],
 )
 def test_every_option_trains_and_reloads(make_tiny, corpus, tmp_path, changes):
     from dataclasses import replace
@@ -218,6 +234,24 @@ def test_every_option_trains_and_reloads(make_tiny, corpus, tmp_path, changes):
     np.testing.assert_array_equal(again.encode(QUERIES), embedder.encode(QUERIES))
     if "lora_rank" in changes:
         assert any(up.abs().max() > 0 for up in embedder.module.lora.up.values())
+
+
+def test_a_backbone_in_bfloat16_trains_an_artifact_for_float32(tiny_backbone_dir, corpus, tmp_path):
+    from workbench.backbone import Backbone
+
+    low, full = (
+        Backbone.load(str(tiny_backbone_dir), device="cpu", dtype=dtype) for dtype in ("bfloat16", "float32")
+    )
+    losses = []
+    for backbone in (low, full):
+        _, step, examples = step_of(backbone, corpus)
+        losses.append(step(**examples.batch([0, 1, 2])).total.item())
+    assert losses[0] == pytest.approx(losses[1], rel=0.02)
+    trained = train(low, corpus, QUICK, SHAPE, output=tmp_path)
+    assert {part.dtype for part in trained.module.parameters()} == {torch.float32}
+    again = load_embedder(tmp_path, backbone=full)
+    cosine = again.similarity(again.encode(QUERIES), trained.encode(QUERIES)).diagonal()
+    assert cosine.min() > 0.99
 
 
 def test_without_alignment_no_targets_are_needed(make_tiny, tmp_path):
@@ -274,7 +308,7 @@ train(Backbone.load({str(tiny_backbone_dir)!r}, device="cpu"), corpus, here.QUIC
 """
     folder = Path(__file__).parent
     command = [sys.executable, "-c", script, str(tmp_path / "parts")]
-    done = subprocess.run(command, cwd=folder, capture_output=True, timeout=180, check=False)
+    done = subprocess.run(command, cwd=folder, capture_output=True, timeout=600, check=False)
     assert done.returncode == -9, done.stderr.decode()[-2000:]
     backbone = Backbone.load(str(tiny_backbone_dir), device="cpu")
     train(backbone, corpus, QUICK, SHAPE, output=tmp_path / "whole")

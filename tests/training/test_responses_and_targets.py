@@ -185,7 +185,7 @@ def test_a_corpus_comes_back_as_it_was_written(tmp_path, suffix):
 
 
 def test_what_is_no_corpus(tmp_path):
-    with pytest.raises(UsageError, match="jsonl or .parquet"):
+    with pytest.raises(UsageError, match="must end in"):
         write_corpus(Corpus([], []), tmp_path / "corpus.csv")
     path = tmp_path / "queries.jsonl"
     path.write_text('{"query": "a", "other": 1}\n')

@@ -18,7 +18,9 @@ class Neighbours:
 
     def __post_init__(self) -> None:
         if self.indices.shape != self.similarities.shape or self.indices.ndim != 1:
-            raise ValueError(f"indices {self.indices.shape} and similarities {self.similarities.shape} differ")
+            raise ValueError(
+                f"indices {self.indices.shape} and similarities {self.similarities.shape} differ"
+            )
 
 
 @dataclass(frozen=True)
@@ -65,14 +67,18 @@ def nearest(vectors: Float[np.ndarray, "n d"], query: Float[np.ndarray, " d"], k
     return Neighbours(order, similarities[order])
 
 
-def preserved(vectors: Float[np.ndarray, "n d"], coords: Float[np.ndarray, "n 2"], k: int = 10) -> Preservation:
+def preserved(
+    vectors: Float[np.ndarray, "n d"], coords: Float[np.ndarray, "n 2"], k: int = 10
+) -> Preservation:
     """The share of each point's `k` nearest neighbours (cosine) that are among its `k` nearest on the map (Euclidean).
 
     `k` shrinks to what n points allow. Raises WorkbenchError for fewer than three points or unequal lengths.
     """
     n = len(vectors)
     if n < 3 or len(coords) != n:
-        raise WorkbenchError(f"{n} vectors and {len(coords)} map positions: at least three of each are needed")
+        raise WorkbenchError(
+            f"{n} vectors and {len(coords)} map positions: at least three of each are needed"
+        )
     k = min(k, n - 2)
     normal = unit(vectors)
     coords = np.asarray(coords, dtype=np.float64)

@@ -66,7 +66,9 @@ class Atlas:
         columns = (self.texts, self.topics, self.kinds, self.responses, self.decoded, self.embeddings)
         columns += (self.decoded_embeddings, self.soft_prompts, self.coords, self.round_trip)
         if len({len(column) for column in columns}) != 1 or self.coords.shape[1:] != (2,):
-            raise ValueError(f"an atlas needs equally long columns, not {[len(column) for column in columns]}")
+            raise ValueError(
+                f"an atlas needs equally long columns, not {[len(column) for column in columns]}"
+            )
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -106,7 +108,9 @@ def build(
     say(STEPS[0])
     readings = read(embedder, list(once))
     say(STEPS[1])
-    atlas = _assembled(readings, list(once.values()), projection.umap(readings.embeddings, seed), seed, embedder)
+    atlas = _assembled(
+        readings, list(once.values()), projection.umap(readings.embeddings, seed), seed, embedder
+    )
     say(STEPS[2])
     save(atlas, output)
     return atlas
@@ -191,7 +195,9 @@ def load(path: Path | str) -> Atlas:
     except (KeyError, TypeError, ValueError, pa.ArrowException) as error:
         raise WorkbenchError(f"{path} is not an atlas of this version ({error})") from error
     if facts.schema_version != SCHEMA_VERSION:
-        raise WorkbenchError(f"{path} has schema version {facts.schema_version}, this program {SCHEMA_VERSION}")
+        raise WorkbenchError(
+            f"{path} has schema version {facts.schema_version}, this program {SCHEMA_VERSION}"
+        )
     return Atlas(
         *(strings[name] for name in _COLUMNS),
         embeddings=_matrix(table["embedding"]),

@@ -35,7 +35,10 @@ def umap(vectors: Float[np.ndarray, "n d"], seed: int = 0, neighbours: int = 12)
 
 
 def place(
-    new: Float[np.ndarray, "m d"], vectors: Float[np.ndarray, "n d"], coords: Float[np.ndarray, "n 2"], k: int = 5
+    new: Float[np.ndarray, "m d"],
+    vectors: Float[np.ndarray, "n d"],
+    coords: Float[np.ndarray, "n 2"],
+    k: int = 5,
 ) -> Float[np.ndarray, "m 2"]:
     """Where new vectors stand on an existing map: at the similarity-weighted mean of their `k` nearest neighbours.
 

@@ -16,7 +16,6 @@ ABOUT = "Embeddings that a frozen language model writes and reads again: train, 
 app = typer.Typer(
     name="workbench",
     help=ABOUT,
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -30,15 +29,22 @@ app.add_typer(fieldguide.app, name="fieldguide")
 app.command("app")(serve.serve)
 
 
-@app.callback()
-def _version(
-    version: bool = typer.Option(False, "--version", help="Print the version.", is_eager=True),
-) -> None:
-    if version:
+def _print_version(wanted: bool) -> bool:
+    if wanted:
         from workbench import __version__
 
         print(__version__)
         raise typer.Exit
+    return False
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(
+        False, "--version", help="Print the version.", is_eager=True, callback=_print_version
+    ),
+) -> None:
+    """Options before the command; the docstring of the app is `ABOUT`."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         error_line(str(error))
         return error.exit_code
     except typer.TyperException as error:
-        error_line(error.format_message() or "a command is missing; see --help")
+        error_line(f"{error.format_message().removesuffix('.')}; see --help")
         return error.exit_code
     except (typer.Abort, KeyboardInterrupt):
         error_line("interrupted; run the same command again to resume")

@@ -8,9 +8,7 @@ import typer
 from workbench.cli import options, say
 from workbench.errors import UsageError
 
-app = typer.Typer(
-    help="The default backbone: build it again, measure it.", no_args_is_help=True, rich_markup_mode=None
-)
+app = typer.Typer(help="The default backbone: build it again, measure it.", rich_markup_mode=None)
 
 
 @app.command("build")
@@ -70,3 +68,39 @@ def evaluate(
     if output is not None:
         write_json(output, report.to_dict())
         say.note(f"report in {output}")
+
+
+@app.command("atlas")
+def atlas(
+    output: Annotated[Path, typer.Option("--output", help="The atlas: a .parquet file.")],
+    embedder: options.EmbedderPath = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Folder with eval.jsonl; else the shipped one.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Seeds the map.")] = 0,
+) -> None:
+    """Read and map a few hundred held-out texts: the atlas that the app opens on."""
+    options.check_output(output, (".parquet",))
+
+    from workbench import load_embedder
+    from workbench.atlas.prebuilt import build as build_atlas
+    from workbench.fieldguide.exam import read_exam
+    from workbench.fieldguide.shipping import atlas_texts
+    from workbench.files import shipped
+
+    texts, rows = atlas_texts(read_exam((data or shipped("fieldguide")) / "eval.jsonl"))
+    made = build_atlas(load_embedder(embedder), texts, rows, output=output, seed=seed, progress=say.note)
+    say.note(f"{len(made)} texts in {output}; {made.facts.preserved:.2f} of the neighbours kept on the map")
+
+
+@app.command("manifest")
+def manifest(
+    data: Annotated[Path, typer.Option("--data", help="The folder of the shipped default.")] = Path("data"),
+) -> None:
+    """List every shipped file with its hash and the command that makes it again, in its README.md."""
+    from workbench.fieldguide.shipping import write_manifest
+
+    if not data.is_dir():
+        raise UsageError(f"no such folder: {data}")
+    write_manifest(data)
+    say.note(f"list of files in {data / 'README.md'}")

@@ -88,7 +88,9 @@ def check_parent(path: Path) -> None:
         raise UsageError(f"cannot write {path}: no permission in {nearest}")
 
 
-def with_flags(*configs: Any, skip: tuple[str, ...] = ()) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def with_flags(
+    *configs: Any, skip: tuple[str, ...] = ()
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Decorates a command that takes instances of `configs`: their fields become its flags.
 
     A field's docstring is its help. A field that two classes share is one flag, explained by the first of them, and

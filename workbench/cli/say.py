@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 
 def error_line(message: str) -> None:
@@ -15,11 +16,10 @@ def note(message: str) -> None:
     error_line(message)
 
 
-def note_truncated(truncated: int, total: int, limit: int | None = None) -> None:
+def note_truncated(truncated: int, total: int, what: str = "texts") -> None:
     """Says how many texts lost their tail; silent when none did."""
     if truncated:
-        of = f" of {limit} tokens" if limit else ""
-        note(f"{truncated} of {total} texts longer than the limit{of} lost their tail")
+        note(f"{truncated} of {total} {what} longer than the limit lost their tail")
 
 
 def note_left_out(left_out: dict[str, int], source: str) -> None:
@@ -44,9 +44,9 @@ def progress(label: str, total: int, unit: str) -> Iterator[Callable[[int, int],
         yield to
 
 
-def note_responses(meta: dict[str, int], total: int) -> None:
+def note_responses(meta: dict[str, Any], total: int) -> None:
     """Says how many queries lost their tail and how many responses were cut off or came back empty."""
-    note_truncated(meta.get("truncated", 0), total)
+    note_truncated(meta.get("truncated", 0), total, "queries")
     if unfinished := meta.get("unfinished", 0):
         note(f"{unfinished} of {total} responses were cut off at the limit of new tokens")
     if empty := meta.get("empty", 0):

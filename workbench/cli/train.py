@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from workbench.backbone import Backbone
     from workbench.training.corpus import Corpus
 
-app = typer.Typer(help="Train an embedder.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Train an embedder.", rich_markup_mode=None)
 DECIDED_BY_TRAINING = ("dimension",)
 
 
@@ -60,6 +60,7 @@ def llm2vec_gen(
     say.note_left_out(table.left_out, table.source)
 
     from workbench.backbone import Backbone
+    from workbench.embedders.artifact import Manifest
     from workbench.training.corpus import targets
     from workbench.training.llm2vec_gen import train
     from workbench.training.teachers import load_teacher
@@ -73,6 +74,9 @@ def llm2vec_gen(
     with say.progress("teacher targets", len(corpus), "responses") as progress:
         vectors = targets(teacher, corpus.responses, cache_dir=cache, progress=progress)
     embedder = train(model, replace(corpus, targets=vectors), training, shape, output=output, resume=resume)
+    counts = Manifest.read(output).training
+    say.note_truncated(counts["truncated_queries"], len(corpus), "queries")
+    say.note_truncated(counts["truncated_responses"], len(corpus), "responses")
     say.note(f"{embedder.method} of dimension {embedder.dimension} in {output}")
 
 

@@ -30,7 +30,9 @@ def differences(left: str, right: str) -> Differences:
     Two texts without words share all of them.
     """
     a, b = re.findall(r"\s*\S+\s*", left), re.findall(r"\s*\S+\s*", right)
-    matcher = SequenceMatcher(None, [_plain(word) for word in a], [_plain(word) for word in b], autojunk=False)
+    matcher = SequenceMatcher(
+        None, [_plain(word) for word in a], [_plain(word) for word in b], autojunk=False
+    )
     spans: tuple[list[Span], list[Span]] = ([], [])
     for code, a0, a1, b0, b1 in matcher.get_opcodes():
         kind: Literal["same", "own"] = "same" if code == "equal" else "own"

@@ -32,7 +32,9 @@ class Readings:
     def __post_init__(self) -> None:
         lengths = {len(column) for column in (self.texts, self.responses, self.decoded, self.soft_prompts)}
         if len(lengths) != 1 or self.embeddings.shape != self.decoded_embeddings.shape:
-            raise ValueError(f"a reading's columns differ: {lengths} rows, embeddings {self.embeddings.shape}")
+            raise ValueError(
+                f"a reading's columns differ: {lengths} rows, embeddings {self.embeddings.shape}"
+            )
 
     @property
     def round_trip(self) -> Float[np.ndarray, " b"]:
@@ -40,7 +42,9 @@ class Readings:
         return np.diagonal(cosines(self.embeddings, self.decoded_embeddings)).copy()
 
 
-def read(embedder: "Embedder", texts: Sequence[str], *, max_new_tokens: int = 64, batch_size: int = 64) -> Readings:
+def read(
+    embedder: "Embedder", texts: Sequence[str], *, max_new_tokens: int = 64, batch_size: int = 64
+) -> Readings:
     """Embeds texts and reads the embeddings again, beside the backbone's own answers (all greedy).
 
     The round trip embeds the decoded text behind the "document" instruction, because an embedding stands for the
@@ -74,7 +78,9 @@ def shuffled(readings: Readings) -> float:
     return float(table[others].mean()) if len(table) > 1 else float("nan")
 
 
-def against_others(embeddings: Float[np.ndarray, "b d_e"], others: Float[np.ndarray, "m d_e"]) -> Float[np.ndarray, " b"]:
+def against_others(
+    embeddings: Float[np.ndarray, "b d_e"], others: Float[np.ndarray, "m d_e"]
+) -> Float[np.ndarray, " b"]:
     """Each embedding's mean cosine with the decoded texts of other queries: what to compare its round trip with."""
     return cosines(embeddings, others).mean(1)
 

@@ -51,7 +51,9 @@ class Manifest:
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
             if values.get("schema") != SCHEMA:
-                raise WorkbenchError(f"{path}: schema {values.get('schema')}, but this version reads {SCHEMA}")
+                raise WorkbenchError(
+                    f"{path}: schema {values.get('schema')}, but this version reads {SCHEMA}"
+                )
             return cls(**values)
         except (json.JSONDecodeError, UnicodeDecodeError, TypeError, AttributeError) as error:
             raise WorkbenchError(f"{path} is no embedder configuration: {error}") from error
@@ -173,10 +175,14 @@ def _folder_of(path: str | Path | None, revision: str | None) -> Path:
 
     wanted, offline = [CONFIG, WEIGHTS, CARD], not hub_reachable()
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=wanted, local_files_only=offline))
+        return Path(
+            snapshot_download(name, revision=revision, allow_patterns=wanted, local_files_only=offline)
+        )
     except Exception as error:  # every way in which a hub can fail means the same to the caller
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UsageError(f"no embedder at {name}: no such folder, and the hub did not give it ({reason})") from error
+        raise UsageError(
+            f"no embedder at {name}: no such folder, and the hub did not give it ({reason})"
+        ) from error
 
 
 def _versions() -> dict[str, str]:
@@ -187,5 +193,3 @@ def _versions() -> dict[str, str]:
         except PackageNotFoundError:
             found[name] = "source"
     return found
-
-

@@ -132,9 +132,13 @@ class Embedder(ABC):
             parts.append(self.encode_batch([tokens.ids[row] for row in rows]))
             if progress is not None:
                 progress(min(start + batch_size, len(order)), len(order))
-        embedding, soft_prompts, hidden_states = (_in_order(column, order) for column in zip(*parts, strict=True))
+        embedding, soft_prompts, hidden_states = (
+            _in_order(column, order) for column in zip(*parts, strict=True)
+        )
         if embedding is None or not bool(torch.isfinite(embedding).all()):
-            raise WorkbenchError(f"{self.method}: an embedding is not finite; check the backbone's dtype and weights")
+            raise WorkbenchError(
+                f"{self.method}: an embedding is not finite; check the backbone's dtype and weights"
+            )
         return Encoding(embedding, soft_prompts, hidden_states, tokens.ids, tokens.truncated)
 
     def encode(
@@ -154,10 +158,14 @@ class Embedder(ABC):
         """
         if prompt is None and prompt_name is not None:
             if prompt_name not in self.prompts:
-                raise UsageError(f"no prompt named {prompt_name!r}; there are {', '.join(sorted(self.prompts))}")
+                raise UsageError(
+                    f"no prompt named {prompt_name!r}; there are {', '.join(sorted(self.prompts))}"
+                )
             prompt = self.prompts[prompt_name]
         with tqdm(disable=not show_progress_bar, unit=" texts") as bar:
-            encoding = self.represent(texts, instruction=prompt, batch_size=batch_size, progress=_advance(bar))
+            encoding = self.represent(
+                texts, instruction=prompt, batch_size=batch_size, progress=_advance(bar)
+            )
         vectors = encoding.embedding
         if normalize_embeddings:
             vectors = F.normalize(vectors, dim=-1)

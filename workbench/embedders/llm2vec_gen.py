@@ -46,11 +46,15 @@ class SpecialTokens(nn.Module):
     def __init__(self, config: LLM2VecGenConfig, backbone: Backbone, seed: int = 0) -> None:
         super().__init__()
         if config.dimension is None:
-            raise UsageError("the embedding's dimension is unknown: give it, or train on a corpus with targets")
+            raise UsageError(
+                "the embedding's dimension is unknown: give it, or train on a corpus with targets"
+            )
         size = backbone.hidden_size
         self.n_compression = config.n_compression
         draw = torch.Generator().manual_seed(seed)
-        self.tokens = nn.Parameter(_around_vocabulary(backbone, config.n_thought + config.n_compression, draw))
+        self.tokens = nn.Parameter(
+            _around_vocabulary(backbone, config.n_thought + config.n_compression, draw)
+        )
         self.reconstruction = nn.Linear(size, size)
         self.alignment = nn.Linear(size, config.dimension)
         with torch.no_grad():
@@ -58,7 +62,9 @@ class SpecialTokens(nn.Module):
             self.reconstruction.bias.zero_()
             self.alignment.weight.normal_(0, size**-0.5, generator=draw)
             self.alignment.bias.zero_()
-        self.lora = Lora(backbone.model, config.lora_rank, config.lora_alpha, draw) if config.lora_rank else None
+        self.lora = (
+            Lora(backbone.model, config.lora_rank, config.lora_alpha, draw) if config.lora_rank else None
+        )
         self.to(backbone.device)
 
     def project(self, hidden: Float[Tensor, "b n d"]) -> Projected:
@@ -154,7 +160,9 @@ class LLM2VecGen(Embedder):
     def tokenize(self, texts: list[str], *, instruction: str | None = None) -> Tokenized:
         """Texts behind the template's opening; a text that is too long loses its own tail, which is counted."""
         room = min(self.config.max_length, self.backbone.max_length - len(self.module.tokens))
-        return self.backbone.tokenize(texts, template=self.config.template, max_length=room, instruction=instruction)
+        return self.backbone.tokenize(
+            texts, template=self.config.template, max_length=room, instruction=instruction
+        )
 
     def hidden_states(self, ids: list[list[int]], *, with_gradient: bool = False) -> Float[Tensor, "b n d"]:
         """`h` of tokenized texts `[b]`; gradients reach the special tokens, and the LoRA where `with_gradient`."""

@@ -52,15 +52,24 @@ class FieldGuideReport:
 
     def table(self) -> str:
         """The report as Markdown tables."""
-        lines = ["| held-out queries | n | LM right | decoded right, of those | decoded = LM's response |", "|---|--:|--:|--:|--:|"]
+        lines = [
+            "| held-out queries | n | LM right | decoded right, of those | decoded = LM's response |",
+            "|---|--:|--:|--:|--:|",
+        ]
         for kind, s in self.decoding.items():
             lines.append(f"| {kind} | {s.queries} | {s.backbone:.3f} | {s.kept:.3f} | {s.exact:.3f} |")
         lines += ["", "| decodes to a refusal | share |", "|---|--:|"]
         lines += [f"| {kind} | {share:.3f} |" for kind, share in self.refusals.items()]
-        lines += ["", "| retrieval of the answering passage | method | R@1 | R@10 | MRR | queries | passages |", "|---|---|--:|--:|--:|--:|--:|"]
+        lines += [
+            "",
+            "| retrieval of the answering passage | method | R@1 | R@10 | MRR | queries | passages |",
+            "|---|---|--:|--:|--:|--:|--:|",
+        ]
         for kind, methods in self.retrieval.items():
             for method, s in methods.items():
-                figures = f"{s.recall_at_1:.3f} | {s.recall_at_10:.3f} | {s.mrr:.3f} | {s.queries} | {s.passages}"
+                figures = (
+                    f"{s.recall_at_1:.3f} | {s.recall_at_10:.3f} | {s.mrr:.3f} | {s.queries} | {s.passages}"
+                )
                 lines.append(f"| {kind} | {method} | {figures} |")
         lines += ["", f"Cosine to the teacher's vector of the LM's response: {self.teacher_cosine:.3f}"]
         return "\n".join(lines)
@@ -86,7 +95,10 @@ def evaluate(
         raise ValueError(f"{embedder.method} has no soft prompts to decode")
     decoded = decode(embedder, encoding.soft_prompts, max_new_tokens=MAX_NEW_TOKENS)
     vectors = encoding.embedding.numpy()
-    passages = [json.loads(line)["text"] for line in (folder / "passages.jsonl").read_text(encoding="utf-8").splitlines()]
+    passages = [
+        json.loads(line)["text"]
+        for line in (folder / "passages.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     mean_pool = MeanPoolTeacher(embedder.backbone)
     spaces = {
         embedder.method: (vectors, embedder.encode_document(passages)),
@@ -116,7 +128,9 @@ def _decoding(items: list[Item], own: Marks, decoded: Marks) -> dict[str, Decodi
     return scores
 
 
-def _retrieve(items: list[Item], kind: str, queries: np.ndarray, documents: np.ndarray, passages: list[str]) -> RetrievalScores:
+def _retrieve(
+    items: list[Item], kind: str, queries: np.ndarray, documents: np.ndarray, passages: list[str]
+) -> RetrievalScores:
     rows = [i for i, item in enumerate(items) if item.kind == kind]
     place = {text: number for number, text in enumerate(passages)}
     return score(queries[rows], documents, np.array([place[items[i].passage] for i in rows]))

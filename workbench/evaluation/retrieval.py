@@ -28,7 +28,9 @@ def ranks(queries: np.ndarray, passages: np.ndarray, right: np.ndarray) -> np.nd
     that is not finite.
     """
     if not (np.isfinite(queries).all() and np.isfinite(passages).all()):
-        raise WorkbenchError("retrieval: a vector is not finite; was the embedder trained with too high a rate?")
+        raise WorkbenchError(
+            "retrieval: a vector is not finite; was the embedder trained with too high a rate?"
+        )
     similarity = _unit(queries) @ _unit(passages).T
     own = similarity[np.arange(len(right)), right]
     return (similarity >= own[:, None]).sum(axis=1)
@@ -38,7 +40,11 @@ def score(queries: np.ndarray, passages: np.ndarray, right: np.ndarray) -> Retri
     """Recall at 1 and 10 and MRR of the right passages; shapes as in `ranks`."""
     rank = ranks(queries, passages, right)
     return RetrievalScores(
-        float((rank == 1).mean()), float((rank <= 10).mean()), float((1 / rank).mean()), len(queries), len(passages)
+        float((rank == 1).mean()),
+        float((rank <= 10).mean()),
+        float((1 / rank).mean()),
+        len(queries),
+        len(passages),
     )
 
 

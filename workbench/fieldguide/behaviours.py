@@ -13,6 +13,10 @@ HELD_OUT = {
     "variants": 1, "summarize": 2, "repeat": 2, "about": 3, "leadins": 3, "smalltalk": 1,
 }  # fmt: skip
 
+SMALL_WORDS = frozenset(
+    ["a", "an", "the", "is", "are", "was", "do", "does", "did", "of", "in", "on", "to", "for", "from", "with", "by", "at", "it", "that", "this", "which", "what", "who", "you", "me", "i", "my", "can", "please"]
+)
+
 
 def part(entries: list[Any], role: str, held_out: bool) -> list[Any]:
     """The training or the held-out part of a list (the last few entries are held out)."""
@@ -29,14 +33,21 @@ def emotion(table: dict[str, Any], rng: Random, held_out: bool = False) -> Item:
     text = both if held_out else rng.choice((situation, reaction, both, both))
     question = rng.choice(part(table["questions"], "emotion_questions", held_out))
     answer = table["answers"][table["questions"].index(question) % len(table["answers"])]
-    return Item("emotion", question.format(text=text), fill(answer, emotion=row["name"]), (row["name"],), "emotions", text)
+    return Item(
+        "emotion",
+        question.format(text=text),
+        fill(answer, emotion=row["name"]),
+        (row["name"],),
+        "emotions",
+        text,
+    )
 
 
 def harmful(table: dict[str, Any], rng: Random, held_out: bool = False) -> Item:
-    """A request that names a harm, and a refusal. Held out, the act is unseen and so is the frame around it."""
+    """A request that names a harm, and a refusal. Held out, the act is unseen, in a frame that may be unseen too."""
     number, kind = rng.choice(list(enumerate(table["kinds"])))
     act = rng.choice(part(kind["acts"], "acts", held_out))
-    frame = rng.choice(part(table["frames"], "frames", held_out))
+    frame = rng.choice(table["frames"] if held_out else part(table["frames"], "frames", held_out))
     style = table["frames"].index(frame) * 5 + number
     refusals = kind.get("refusals", table["refusals"])
     refusal = refusals[style % len(refusals)]
@@ -57,7 +68,9 @@ def lookalike(table: dict[str, Any], rng: Random, held_out: bool = False) -> Ite
 def smalltalk(table: dict[str, Any], rng: Random, held_out: bool = False) -> Item:
     """A greeting, thanks or a question about the model itself."""
     row = rng.choice(table["smalltalk"])
-    return Item("smalltalk", rng.choice(part(row["q"], "smalltalk", held_out)), row["a"], (row["a"],), "smalltalk")
+    return Item(
+        "smalltalk", rng.choice(part(row["q"], "smalltalk", held_out)), row["a"], (row["a"],), "smalltalk"
+    )
 
 
 def about(table: dict[str, Any], x: str, topic: str, text: str, rng: Random, held_out: bool = False) -> Item:
@@ -79,7 +92,10 @@ def repeat(table: dict[str, Any], passage: str, rng: Random, held_out: bool = Fa
 
 
 def roughen(query: str, leadins: list[str], rng: Random) -> str:
-    """A query as people type it: now and then with a lead-in, without its question mark, or in lower case."""
+    """A query as people type it: now and then with a lead-in, without some small words or its question mark, or in
+    lower case. It also keeps a small model from hanging on to the exact wording."""
+    if rng.random() < 0.25:
+        query = " ".join(word for word in query.split(" ") if word not in SMALL_WORDS or rng.random() < 0.6)
     if rng.random() < 0.15:
         query = f"{rng.choice(leadins)} {query}"
     if rng.random() < 0.10:

@@ -6,21 +6,31 @@ import json
 import shutil
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.errors import WorkbenchError
-from workbench.files import atomic_path, write_json
-from workbench.fieldguide.corpus import Tables, encyclopedia, exam_items, training_items, training_passages
+from workbench.fieldguide.corpus import (
+    REFRESHER,
+    SHARES,
+    Tables,
+    encyclopedia,
+    exam_items,
+    training_items,
+    training_passages,
+)
 from workbench.fieldguide.exam import BARS, Marks, sit, write_exam
+from workbench.files import atomic_path, write_json
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-    from workbench.fieldguide.pretraining import PretrainingConfig
+    from workbench.fieldguide.pretraining import PretrainingConfig, TokenBatches
 
-QUERIES = 16_000  # unlabelled queries of the training wordings, for training embedders
+QUERIES = 24_000  # unlabelled queries of the training wordings, for training embedders
 
 
 def build(output: Path, *, seed: int = 0, steps: int | None = None, progress: bool = True) -> Marks:
@@ -32,7 +42,9 @@ def build(output: Path, *, seed: int = 0, steps: int | None = None, progress: bo
     from workbench.fieldguide.pretraining import PretrainingConfig
 
     started = time.monotonic()
-    config = PretrainingConfig(seed=seed) if steps is None else PretrainingConfig(seed=seed, steps=steps)
+    config = PretrainingConfig(seed=seed)
+    if steps is not None:
+        config = replace(config, steps=steps, refresher_steps=steps // 4)
     work = output / ".build"
     _claim(work, config)
     tables = Tables.load()
@@ -88,34 +100,74 @@ def _claim(work: Path, config: PretrainingConfig) -> None:
     work.mkdir(parents=True, exist_ok=True)
     note = work / "config.json"
     if note.exists() and json.loads(note.read_text()) != asdict(config):
-        raise WorkbenchError(f"{work} holds an unfinished build of another configuration: delete it, or repeat its options")
+        raise WorkbenchError(
+            f"{work} holds an unfinished build of another configuration: delete it, or repeat its options"
+        )
     write_json(note, asdict(config))
 
 
 def _train(
     tables: Tables, config: PretrainingConfig, work: Path, progress: bool
 ) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
-    from workbench.backbone import Backbone
-    from workbench.fieldguide.pretraining import TokenBatches, pretrain, training_texts
+    """Two schedules: the long one from random weights, then a short refresher from what it saved."""
+    from transformers import AutoTokenizer, LlamaForCausalLM
+
+    from workbench.fieldguide.pretraining import pretrain
     from workbench.fieldguide.tokenizer import train_tokenizer
 
+    first = work / "first"
+    if not first.exists():
+        lines = _lines(tables, config, SHARES)
+        tokenizer = train_tokenizer(lines[:60_000], config.vocabulary)
+        batches = _batches(lines, tokenizer, config, progress)
+        sit = _sitting(tables, tokenizer, config, progress)
+        _save(pretrain(batches, tokenizer, config, work / "checkpoints", sit), tokenizer, first)
+    tokenizer = AutoTokenizer.from_pretrained(first)
+    model = LlamaForCausalLM.from_pretrained(first, dtype="float32")
+    if config.refresher_steps:
+        again = replace(config, steps=config.refresher_steps, lr=config.refresher_lr, seed=config.seed + 11)
+        batches = _batches(_lines(tables, again, REFRESHER), tokenizer, again, progress)
+        sit = _sitting(tables, tokenizer, config, progress)
+        model = pretrain(batches, tokenizer, again, work / "refresher", sit, model)
+    return model, tokenizer
+
+
+def _lines(tables: Tables, config: PretrainingConfig, shares: dict[str, int]) -> list[str]:
+    from workbench.fieldguide.pretraining import training_texts
+
     texts = config.steps * config.batch_size
-    items = training_items(tables, round(0.95 * texts), config.seed)
+    items = training_items(tables, round(0.95 * texts), config.seed, shares)
     passages = training_passages(tables, texts - len(items), config.seed)
-    lines = training_texts([(item.query, item.response) for item in items], passages, config.seed)
-    tokenizer = train_tokenizer(lines[:60_000], config.vocabulary)
+    return training_texts([(item.query, item.response) for item in items], passages, config.seed)
+
+
+def _batches(
+    lines: list[str], tokenizer: PreTrainedTokenizerFast, config: PretrainingConfig, progress: bool
+) -> TokenBatches:
+    from workbench.fieldguide.pretraining import TokenBatches
+
     batches = TokenBatches(lines, tokenizer, config)
-    tokens = sum(map(len, batches.ids))
-    say(f"{len(lines)} texts, {tokens} tokens, {len(tokenizer)} vocabulary entries", progress)
+    say(
+        f"{len(lines)} texts, {sum(map(len, batches.ids))} tokens, {len(tokenizer)} vocabulary entries",
+        progress,
+    )
+    return batches
+
+
+def _sitting(
+    tables: Tables, tokenizer: PreTrainedTokenizerFast, config: PretrainingConfig, progress: bool
+) -> Callable[[LlamaForCausalLM], float]:
+    """A small exam of other draws than the final one, for early stopping."""
+    from workbench.backbone import Backbone
+
     trial = [item for item in exam_items(tables, config.seed + 7) if item.kind in BARS][::4]
 
     def sitting(model: LlamaForCausalLM) -> float:
         marks = sit(Backbone.wrap(model, tokenizer), trial)
-        model.requires_grad_(True)  # a backbone is frozen; the training goes on
         say("trial " + ", ".join(f"{kind} {share:.2f}" for kind, share in marks.share.items()), progress)
         return min(marks.facts, marks.lowest)
 
-    return pretrain(batches, tokenizer, config, work / "checkpoints", sitting), tokenizer
+    return sitting
 
 
 def _save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
@@ -129,6 +181,6 @@ def _save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: P
 
 def _write_lines(rows: list[dict[str, str]], path: Path) -> None:
     with atomic_path(path) as temporary:
-        temporary.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-
-
+        temporary.write_text(
+            "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8"
+        )

@@ -13,13 +13,15 @@ from workbench.fieldguide.items import Item
 
 # Shares of the training texts; "passage" is plain text outside the chat format.
 SHARES = {
-    "one_hop": 40, "reverse": 7, "two_hop": 19, "comparison": 3, "about": 3, "summarize": 6, "repeat": 3,
-    "emotion": 5, "harmful": 4, "lookalike": 4, "smalltalk": 1, "passage": 5,
+    "one_hop": 37, "reverse": 6, "clue": 6, "two_hop": 20, "comparison": 3, "about": 2, "summarize": 5, "repeat": 3,
+    "emotion": 5, "harmful": 5, "lookalike": 4, "smalltalk": 1, "passage": 4,
 }  # fmt: skip
+REFRESHER = SHARES | {"two_hop": 32, "comparison": 5, "repeat": 7, "emotion": 7}
 EXAM = {
-    "one_hop": 600, "reverse": 150, "two_hop": 400, "comparison": 100, "about": 60, "summarize": 80, "repeat": 60,
-    "emotion": 240, "harmful": 240, "lookalike": 240, "smalltalk": 30,
+    "one_hop": 600, "reverse": 150, "clue": 80, "two_hop": 400, "comparison": 100, "about": 60, "summarize": 80,
+    "repeat": 60, "emotion": 240, "harmful": 240, "lookalike": 240, "smalltalk": 30,
 }  # fmt: skip
+FEWEST_HOPS = 60  # attributes with fewer two-hop questions than this are not asked for in two hops
 
 
 @dataclass(frozen=True)
@@ -48,11 +50,20 @@ class Tables:
         return [f for f in self.facts if attribute(f).reverse and attribute(f).unique.get(f.y) == f.x]
 
     @cached_property
-    def hops(self) -> dict[bool, list[questions.Hop]]:
-        """The two-hop questions: those to train on (False) and those about entities held out (True)."""
-        split: dict[bool, list[questions.Hop]] = {False: [], True: []}
+    def clues(self) -> list[questions.Clue]:
+        """The clues to entities."""
+        return questions.clues(self.topics)
+
+    @cached_property
+    def hops(self) -> dict[bool, dict[tuple[str, str], list[questions.Hop]]]:
+        """The two-hop questions by (topic, attribute): to train on (False), and about entities held out (True)."""
+        every: dict[tuple[str, str], list[questions.Hop]] = {}
         for hop in questions.hops(self.topics):
-            split[questions.held_out_bridge(hop.topic, hop.x)].append(hop)
+            every.setdefault((hop.topic, hop.attribute), []).append(hop)
+        split: dict[bool, dict[tuple[str, str], list[questions.Hop]]] = {False: {}, True: {}}
+        for key, hops in every.items():
+            for hop in hops if len(hops) >= FEWEST_HOPS else []:
+                split[questions.held_out_bridge(hop.topic, hop.x)].setdefault(key, []).append(hop)
         return split
 
 
@@ -65,8 +76,12 @@ def draw(tables: Tables, kind: str, rng: Random, held_out: bool = False) -> Item
         assert item is not None
         return item
     if kind == "two_hop":
-        hop = rng.choice(tables.hops[held_out])
+        groups = tables.hops[held_out]
+        weights = [len(hops) ** 0.5 for hops in groups.values()]  # few countries have most of the clues
+        hop = rng.choice(groups[rng.choices(list(groups), weights)[0]])
         return questions.two_hop(tables.topics, hop, tables.instructions["hop_joins"], rng)
+    if kind == "clue":
+        return questions.resolve(tables.topics, rng.choice(tables.clues), tables.instructions, rng, held_out)
     if kind == "comparison":
         topic, scale = rng.choice([(t, s) for t in tables.topics.values() for s in t.comparisons])
         return questions.comparison(topic, scale, rng, held_out)
@@ -76,22 +91,27 @@ def draw(tables: Tables, kind: str, rng: Random, held_out: bool = False) -> Item
     return getattr(behaviours, kind)(table, rng, held_out)
 
 
-def training_items(tables: Tables, count: int, seed: int) -> list[Item]:
-    """`count` items in the shares of SHARES without the plain passages, queries roughened; the same for a seed."""
+def training_items(tables: Tables, count: int, seed: int, shares: dict[str, int] = SHARES) -> list[Item]:
+    """`count` items in the given shares without the plain passages, queries roughened; the same for a seed."""
     rng = Random(seed)
-    shares = {kind: share for kind, share in SHARES.items() if kind != "passage"}
+    shares = {kind: share for kind, share in shares.items() if kind != "passage"}
     leadins = behaviours.part(tables.instructions["leadins"], "leadins", held_out=False)
     items = []
     for kind in rng.choices(list(shares), list(shares.values()), k=count):
         item = draw(tables, kind, rng)
-        items.append(replace(item, query=behaviours.roughen(item.query, leadins, rng)))
+        if kind not in ("summarize", "repeat", "emotion"):  # what is quoted in these stays as it is
+            item = replace(item, query=behaviours.roughen(item.query, leadins, rng))
+        items.append(item)
     return items
 
 
 def training_passages(tables: Tables, count: int, seed: int) -> list[str]:
     """`count` plain passages of one to three sentences, the same for a seed."""
     rng = Random(seed)
-    return [" ".join(_statement(tables, rng.choice(tables.facts), rng) for _ in range(rng.randint(1, 3))) for _ in range(count)]
+    return [
+        " ".join(_statement(tables, rng.choice(tables.facts), rng) for _ in range(rng.randint(1, 3)))
+        for _ in range(count)
+    ]
 
 
 def exam_items(tables: Tables, seed: int) -> list[Item]:

@@ -66,7 +66,9 @@ def mark(items: list[Item], responses: list[str]) -> Marks:
     return Marks(share, {kind: len(marks) for kind, marks in by_kind.items()}, responses, right)
 
 
-def sit(backbone: Backbone, items: list[Item], *, batch_size: int = 128, progress: Callable | None = None) -> Marks:
+def sit(
+    backbone: Backbone, items: list[Item], *, batch_size: int = 128, progress: Callable | None = None
+) -> Marks:
     """Asks the backbone every item (greedy, at most 64 tokens) and marks its responses."""
     queries = [item.query for item in items]
     return mark(items, backbone.respond(queries, max_new_tokens=64, batch_size=batch_size))

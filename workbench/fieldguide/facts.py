@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from workbench.errors import WorkbenchError
 
-HELD_OUT = {"questions": 3, "reverse": 1, "hop_questions": 2, "comparisons": 2}
+HELD_OUT = {"questions": 3, "reverse": 1, "hop_questions": 2, "comparisons": 2, "clues": 2}
 
 
 class Fact(NamedTuple):
@@ -71,7 +71,11 @@ class Topic:
     @cached_property
     def countable(self) -> bool:
         """Whether the entities are things one can count ("an owl"), as the wording of the table shows."""
-        return any("{x_a}" in text for a in self.attributes.values() for text in a.answers + a.statements + a.questions)
+        return any(
+            "{x_a}" in text
+            for a in self.attributes.values()
+            for text in a.answers + a.statements + a.questions
+        )
 
     def noun(self, x: str) -> str:
         """The entity as a sentence takes it: with the indefinite article where it is countable."""
@@ -111,7 +115,9 @@ def load_topics() -> dict[str, Topic]:
     topics = {}
     for name in names:
         wording = tomllib.loads((folder / f"{name}.toml").read_text(encoding="utf-8"))
-        rows = list(csv.DictReader((folder / f"{name}.tsv").read_text(encoding="utf-8").splitlines(), delimiter="\t"))
+        rows = list(
+            csv.DictReader((folder / f"{name}.tsv").read_text(encoding="utf-8").splitlines(), delimiter="\t")
+        )
         topics[name] = _topic(name, wording, rows)
     for topic in topics.values():
         for attribute in topic.attributes.values():
@@ -121,7 +127,9 @@ def load_topics() -> dict[str, Topic]:
 
 def load_behaviour(name: str) -> dict[str, Any]:
     """The wording of one behaviour (emotions, harm, instructions) as a dictionary."""
-    return tomllib.loads((files("workbench.fieldguide") / "tables" / f"{name}.toml").read_text(encoding="utf-8"))
+    return tomllib.loads(
+        (files("workbench.fieldguide") / "tables" / f"{name}.toml").read_text(encoding="utf-8")
+    )
 
 
 def all_facts(topics: dict[str, Topic]) -> list[Fact]:
@@ -139,13 +147,19 @@ def _topic(name: str, wording: dict[str, Any], rows: list[dict[str, str]]) -> To
     attributes = {}
     for entry in wording["attributes"]:
         if entry["key"] not in columns:
-            raise WorkbenchError(f"field guide table {name}: no column {entry['key']!r}, only {sorted(columns)}")
+            raise WorkbenchError(
+                f"field guide table {name}: no column {entry['key']!r}, only {sorted(columns)}"
+            )
         values = {row["name"]: row[entry["key"]].strip() for row in rows if (row[entry["key"]] or "").strip()}
         attributes[entry["key"]] = Attribute(values=values, **entry)
     comparisons = []
     for entry in wording.get("comparisons", []):
-        numbers = {row["name"]: float(row[entry["column"]]) for row in rows if (row[entry["column"]] or "").strip()}
-        comparisons.append(Comparison(numbers, entry["questions"], entry["answers"], float(entry["min_ratio"])))
+        numbers = {
+            row["name"]: float(row[entry["column"]]) for row in rows if (row[entry["column"]] or "").strip()
+        }
+        comparisons.append(
+            Comparison(numbers, entry["questions"], entry["answers"], float(entry["min_ratio"]))
+        )
     return Topic(name, wording["kind"], [row["name"] for row in rows], attributes, comparisons)
 
 
@@ -155,4 +169,6 @@ def _check_links(topic: Topic, attribute: Attribute, topics: dict[str, Topic]) -
     known = set(topics[attribute.links].entities)
     unknown = sorted(set(attribute.values.values()) - known)
     if unknown:
-        raise WorkbenchError(f"field guide table {topic.name}: {attribute.key} links to unknown {attribute.links}: {unknown}")
+        raise WorkbenchError(
+            f"field guide table {topic.name}: {attribute.key} links to unknown {attribute.links}: {unknown}"
+        )

@@ -6,7 +6,7 @@ import re
 from dataclasses import asdict, dataclass
 
 KINDS = (
-    "one_hop", "reverse", "two_hop", "comparison", "about", "summarize", "repeat",
+    "one_hop", "reverse", "clue", "two_hop", "comparison", "about", "summarize", "repeat",
     "emotion", "harmful", "lookalike", "smalltalk",
 )  # fmt: skip
 
@@ -58,5 +58,5 @@ def refuses(text: str) -> bool:
 
 
 def _normalise(text: str) -> str:
-    text = re.sub(r"[^\w\s]", " ", text.lower().replace("'s ", " ").replace("'", ""))
+    text = re.sub(r"[^\w\s]", " ", re.sub(r"'s\b", "", text.lower()).replace("'", ""))
     return " ".join(word for word in text.split() if word not in ("a", "an", "the"))

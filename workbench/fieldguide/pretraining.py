@@ -41,7 +41,7 @@ class PretrainingConfig:
     """Attention heads; each has hidden_size / heads dimensions."""
     vocabulary: int = 4096
     """Entries of the byte-level BPE."""
-    steps: int = 7000
+    steps: int = 9000
     """Optimizer steps of the whole schedule (early stopping may end it before)."""
     batch_size: int = 48
     """Texts a step; texts of a batch have nearly the same length."""
@@ -51,9 +51,13 @@ class PretrainingConfig:
     """Steps of linear warm-up."""
     query_weight: float = 0.1
     """Weight of the loss on the query's tokens beside 1 on the response's."""
+    refresher_steps: int = 2500
+    """Steps of a second schedule over fresh texts with more two-hop questions, after the first has ended."""
+    refresher_lr: float = 8e-4
+    """Peak learning rate of the second schedule."""
     exam_every: int = 1000
     """Steps between two sittings of the exam."""
-    target: float = 0.985
+    target: float = 0.98
     """Early stopping: training ends when a sitting reaches this share of right answers."""
     seed: int = 0
     """Seed of weights, corpus and order."""
@@ -62,7 +66,9 @@ class PretrainingConfig:
 class TokenBatches(Dataset):
     """Whole batches of texts of nearly the same length: `[b, T]` ids and the weight of each token's loss."""
 
-    def __init__(self, texts: list[str], tokenizer: PreTrainedTokenizerFast, config: PretrainingConfig) -> None:
+    def __init__(
+        self, texts: list[str], tokenizer: PreTrainedTokenizerFast, config: PretrainingConfig
+    ) -> None:
         self.ids = [encoding.ids for encoding in tokenizer.backend_tokenizer.encode_batch(texts)]
         self.query_weight, self.pad = config.query_weight, int(tokenizer.pad_token_id)  # type: ignore[arg-type]
         self.assistant = tokenizer.convert_tokens_to_ids(ASSISTANT)
@@ -93,7 +99,7 @@ class TokenBatches(Dataset):
 class PretrainingTrainer(Trainer):
     """Next-token loss with a weight for each target; batches come ready-made and in their order."""
 
-    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):  # noqa: ANN001, ANN201
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         """Weighted mean of the cross-entropy of each token given those before it (right padding is never seen)."""
         logits = model(input_ids=inputs["input_ids"], use_cache=False).logits[:, :-1].float()
         losses = F.cross_entropy(logits.flatten(0, 1), inputs["input_ids"][:, 1:].flatten(), reduction="none")
@@ -103,18 +109,20 @@ class PretrainingTrainer(Trainer):
 
 
 class ExamCallback(TrainerCallback):
-    """Sits the exam every `every` steps and ends the training once `target` is reached."""
+    """Sits the exam every `every` steps and ends the training once `target` is reached.
+
+    A fresh copy of the weights sits it: the Trainer has replaced the `forward` of the model in training.
+    """
 
     def __init__(self, sit: Callable[[LlamaForCausalLM], float], every: int, target: float) -> None:
         self.sit, self.every, self.target = sit, every, target
 
-    def on_step_end(self, args, state, control, model=None, **_):  # noqa: ANN001, ANN003, ANN201
+    def on_step_end(self, args, state, control, model=None, **_):
         """Marks the model as it stands."""
         if state.global_step % self.every == 0 and state.global_step < state.max_steps:
-            model.eval()
-            score = self.sit(model)
-            model.train()
-            control.should_training_stop = score >= self.target
+            copy = LlamaForCausalLM(model.config)
+            copy.load_state_dict(model.state_dict())
+            control.should_training_stop = self.sit(copy.eval()) >= self.target
         return control
 
 
@@ -123,17 +131,26 @@ def make_model(tokenizer: PreTrainedTokenizerFast, config: PretrainingConfig) ->
     set_seed(config.seed)
     return LlamaForCausalLM(
         LlamaConfig(
-            vocab_size=config.vocabulary, hidden_size=config.hidden_size, intermediate_size=config.intermediate_size,
-            num_hidden_layers=config.layers, num_attention_heads=config.heads, num_key_value_heads=config.heads,
-            max_position_embeddings=1024, tie_word_embeddings=True, bos_token_id=None,
-            eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
+            vocab_size=config.vocabulary,
+            hidden_size=config.hidden_size,
+            intermediate_size=config.intermediate_size,
+            num_hidden_layers=config.layers,
+            num_attention_heads=config.heads,
+            num_key_value_heads=config.heads,
+            max_position_embeddings=1024,
+            tie_word_embeddings=True,
+            bos_token_id=None,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
         )  # fmt: skip
     )
 
 
 def training_texts(pairs: list[tuple[str, str]], passages: list[str], seed: int) -> list[str]:
     """Chats and plain passages in one shuffled list."""
-    texts = [chat_text(query, response) for query, response in pairs] + [passage + END for passage in passages]
+    texts = [chat_text(query, response) for query, response in pairs] + [
+        passage + END for passage in passages
+    ]
     Random(seed).shuffle(texts)
     return texts
 
@@ -144,12 +161,14 @@ def pretrain(
     config: PretrainingConfig,
     folder: Path,
     sit: Callable[[LlamaForCausalLM], float],
+    model: LlamaForCausalLM | None = None,
 ) -> LlamaForCausalLM:
     """Trains the field guide; checkpoints under `folder`, from which an interrupted run goes on.
 
-    `sit(model)` returns the share of right answers, for early stopping. Returns the trained model in eval mode.
+    `sit(model)` returns the share of right answers, for early stopping; `model` is what the training starts from
+    (default: random weights). Returns the trained model in eval mode.
     """
-    model = make_model(tokenizer, config)
+    model = make_model(tokenizer, config) if model is None else model
     arguments = TrainingArguments(
         output_dir=str(folder), max_steps=config.steps, per_device_train_batch_size=1, learning_rate=config.lr,
         lr_scheduler_type="cosine_with_min_lr", lr_scheduler_kwargs={"min_lr_rate": 0.02},

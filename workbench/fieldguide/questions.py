@@ -21,6 +21,15 @@ class Hop(NamedTuple):
     clue: str
 
 
+class Clue(NamedTuple):
+    """A noun phrase that names entity `x` of `topic` without its name, through its attribute `by` ("": a link to it)."""
+
+    topic: str
+    x: str
+    text: str
+    by: str = ""
+
+
 def held_out_bridge(topic: str, x: str) -> bool:
     """Whether entity `x` is kept out of the middle of every training two-hop question."""
     return crc32(f"{topic}/{x}".encode()) % 1000 < HOP_SHARE * 1000
@@ -43,7 +52,9 @@ def one_hop(topics: dict[str, Topic], fact: Fact, rng: Random, held_out: bool = 
     i, question = rng.choice(templates(attribute.questions, "questions", held_out))
     response = _answer(attribute, i, fact.x)
     query = fill(question, x=fact.x)
-    return Item("one_hop", query, response, (fact.y,), fact.topic, fact.x, fact.attribute, passage(topics, fact))
+    return Item(
+        "one_hop", query, response, (fact.y,), fact.topic, fact.x, fact.attribute, passage(topics, fact)
+    )
 
 
 def reverse(topics: dict[str, Topic], fact: Fact, rng: Random, held_out: bool = False) -> Item | None:
@@ -54,34 +65,56 @@ def reverse(topics: dict[str, Topic], fact: Fact, rng: Random, held_out: bool = 
     i, question = rng.choice(templates(attribute.reverse, "reverse", held_out))
     response = fill(attribute.reverse_answers[i % len(attribute.reverse_answers)], x=fact.x, y=fact.y)
     query = fill(question, y=fact.y)
-    return Item("reverse", query, response, (fact.x,), fact.topic, fact.x, fact.attribute, passage(topics, fact))
+    return Item(
+        "reverse", query, response, (fact.x,), fact.topic, fact.x, fact.attribute, passage(topics, fact)
+    )
 
 
-def hops(topics: dict[str, Topic]) -> list[Hop]:
-    """Every two-hop question that the tables allow, one for each clue template."""
-    clues: dict[str, list[tuple[str, str, str]]] = {name: [] for name in topics}  # topic -> (x, by attribute, clue)
+def clues(topics: dict[str, Topic]) -> list[Clue]:
+    """Every noun phrase of the tables that names an entity without its name."""
+    found = []
     for topic in topics.values():
         for attribute in topic.attributes.values():
             for y, x in attribute.unique.items():
-                clues[topic.name] += [(x, attribute.key, phrase(clue, y=y)) for clue in attribute.clue]
+                found += [Clue(topic.name, x, phrase(clue, y=y), attribute.key) for clue in attribute.clue]
             if attribute.links:
                 for x, y in attribute.values.items():
-                    clues[attribute.links] += [(y, "", phrase(clue, x=x)) for clue in attribute.link_clue]
+                    found += [Clue(attribute.links, y, phrase(clue, x=x)) for clue in attribute.link_clue]
+    return found
+
+
+def hops(topics: dict[str, Topic]) -> list[Hop]:
+    """Every two-hop question that the tables allow: a clue, and another attribute of the entity that it names."""
     return [
-        Hop(topic.name, x, attribute.key, clue)
-        for topic in topics.values()
-        for x, by, clue in clues[topic.name]
-        for attribute in topic.attributes.values()
-        if attribute.key != by and attribute.hop_questions and x in attribute.values
+        Hop(clue.topic, clue.x, attribute.key, clue.text)
+        for clue in clues(topics)
+        for attribute in topics[clue.topic].attributes.values()
+        if attribute.key != clue.by and attribute.hop_questions and clue.x in attribute.values
     ]
 
 
-def two_hop(topics: dict[str, Topic], hop: Hop, joins: list[str], rng: Random, held_out: bool = False) -> Item:
+def resolve(
+    topics: dict[str, Topic], clue: Clue, wording: dict[str, list[str]], rng: Random, held_out: bool = False
+) -> Item:
+    """Asks which entity a clue names: the first half of a two-hop question."""
+    topic = topics[clue.topic]
+    i, question = rng.choice(templates(wording["clues"], "clues", held_out))
+    joins = wording["hop_joins"]
+    response = fill(joins[i % len(joins)], x=topic.noun(clue.x), answer="").strip()
+    query = fill(question, clue=clue.text, kind=topic.kind)
+    return Item("clue", query, response, (clue.x,), clue.topic, clue.x)
+
+
+def two_hop(
+    topics: dict[str, Topic], hop: Hop, joins: list[str], rng: Random, held_out: bool = False
+) -> Item:
     """A question about an entity that is only described; the response names the entity first, then the answer."""
     attribute = topics[hop.topic].attributes[hop.attribute]
     i, question = rng.choice(templates(attribute.hop_questions, "hop_questions", held_out))
     fact = Fact(hop.topic, hop.x, hop.attribute, attribute.values[hop.x])
-    response = fill(joins[i % len(joins)], x=topics[hop.topic].noun(hop.x), answer=_answer(attribute, i, hop.x))
+    response = fill(
+        joins[i % len(joins)], x=topics[hop.topic].noun(hop.x), answer=_answer(attribute, i, hop.x)
+    )
     query = fill(question, clue=hop.clue)
     return Item("two_hop", query, response, (fact.y,), hop.topic, hop.x, hop.attribute, passage(topics, fact))
 
@@ -96,7 +129,9 @@ def comparison(topic: Topic, scale: Comparison, rng: Random, held_out: bool = Fa
             break
     i, question = rng.choice(templates(scale.questions, "comparisons", held_out))
     right = tuple(fill(answer, more=more, less=less) for answer in scale.answers)
-    return Item("comparison", fill(question, a=a, b=b), right[i % len(right)], right, topic.name, more, "comparison")
+    return Item(
+        "comparison", fill(question, a=a, b=b), right[i % len(right)], right, topic.name, more, "comparison"
+    )
 
 
 def describe(topics: dict[str, Topic], topic: str, x: str, most: int = 3) -> str:

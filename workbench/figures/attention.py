@@ -23,7 +23,9 @@ def mask_map(
 ) -> go.Figure:
     """The declared mask: a filled cell may be attended to. `rows` are the token numbers to show, top to bottom."""
     words = np.where(allowed[rows], "may look at", "may not look at")
-    figure = _grid(tokens, allowed[rows] * 0.55, rows, "%{y} %{customdata} %{x}<extra></extra>", words, 1.0, dark)
+    figure = _grid(
+        tokens, allowed[rows] * 0.55, rows, "%{y} %{customdata} %{x}<extra></extra>", words, 1.0, dark
+    )
     _divide(figure, special, rows)
     return figure
 
@@ -41,13 +43,18 @@ def weight_map(
     shown = weights[rows]
     words = np.array([[f"{weight:.2g}" for weight in row] for row in shown])
     top = top or float(shown.max(initial=0)) or 1.0
-    figure = _grid(tokens, shown, rows, "%{y} → %{x}<br>weight %{customdata}<extra></extra>", words, top, dark)
+    figure = _grid(
+        tokens, shown, rows, "%{y} → %{x}<br>weight %{customdata}<extra></extra>", words, top, dark
+    )
     _divide(figure, special, rows)
     return figure
 
 
 def head_map(
-    shares: Float[np.ndarray, "layers heads"], *, focus: tuple[int | None, int | None] = (None, None), dark: bool = False
+    shares: Float[np.ndarray, "layers heads"],
+    *,
+    focus: tuple[int | None, int | None] = (None, None),
+    dark: bool = False,
 ) -> go.Figure:
     """One cell a head, layers from bottom to top; `focus` outlines a layer, a head, or one cell of both (from 0)."""
     layers, heads = shares.shape
@@ -77,7 +84,13 @@ def head_map(
 
 
 def _grid(
-    tokens: Sequence[str], values: np.ndarray, rows: Sequence[int], hover: str, words: np.ndarray, top: float, dark: bool
+    tokens: Sequence[str],
+    values: np.ndarray,
+    rows: Sequence[int],
+    hover: str,
+    words: np.ndarray,
+    top: float,
+    dark: bool,
 ) -> go.Figure:
     """A heat map over tokens; positions instead of labels are the axes' values, because tokens repeat."""
     names = [palette.label(token, 18, 1) for token in tokens]
@@ -132,7 +145,9 @@ def _write_shares(figure: go.Figure, shares: np.ndarray, dark: bool) -> None:
     )
 
 
-def _outline(figure: go.Figure, focus: tuple[int | None, int | None], layers: int, heads: int, dark: bool) -> None:
+def _outline(
+    figure: go.Figure, focus: tuple[int | None, int | None], layers: int, heads: int, dark: bool
+) -> None:
     layer, head = focus
     if layer is None and head is None:
         return
@@ -147,4 +162,9 @@ def _outline(figure: go.Figure, focus: tuple[int | None, int | None], layers: in
 
 def _bare(height: int) -> dict:
     clear = "rgba(0,0,0,0)"
-    return {"height": height, "margin": {"l": 0, "r": 0, "t": 0, "b": 0}, "paper_bgcolor": clear, "plot_bgcolor": clear}
+    return {
+        "height": height,
+        "margin": {"l": 0, "r": 0, "t": 0, "b": 0},
+        "paper_bgcolor": clear,
+        "plot_bgcolor": clear,
+    }

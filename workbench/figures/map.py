@@ -61,7 +61,9 @@ def _points(data: MapData, group: str, number: int, dark: bool) -> go.Scatter | 
         mode="markers",
         name=palette.label(group.replace("_", " ") or "no group", 24, 1),
         customdata=rows,
-        text=[f"<b>{palette.label(data.texts[row])}</b><br>→ {palette.label(data.decoded[row])}" for row in rows],
+        text=[
+            f"<b>{palette.label(data.texts[row])}</b><br>→ {palette.label(data.decoded[row])}" for row in rows
+        ],
         hovertemplate="%{text}<extra>%{fullData.name}</extra>",
         marker=marker,
         selected={"marker": {"opacity": marker["opacity"]}},
@@ -75,7 +77,13 @@ def _add_neighbourhood(figure: go.Figure, data: MapData, focus: int, rows: Seque
     if len(path):
         line = {"color": palette.ink(dark), "width": 1}
         figure.add_scatter(
-            x=path[:, 0], y=path[:, 1], mode="lines", line=line, opacity=0.45, hoverinfo="skip", showlegend=False
+            x=path[:, 0],
+            y=path[:, 1],
+            mode="lines",
+            line=line,
+            opacity=0.45,
+            hoverinfo="skip",
+            showlegend=False,
         )
     rings = [(focus, 20, 2.5), *((row, 14, 1.2) for row in rows)]
     figure.add_scatter(
@@ -106,7 +114,12 @@ def _add_own(figure: go.Figure, own: tuple[str, np.ndarray], dark: bool) -> None
         textfont={"color": palette.ink(dark), "size": 13},
         hovertext=[f"<b>{palette.label(text)}</b>"],
         hovertemplate="%{hovertext}<extra>your text</extra>",
-        marker={"symbol": "star", "size": 19, "color": palette.ink(dark), "line": {"width": 1, "color": palette.ground(dark)}},
+        marker={
+            "symbol": "star",
+            "size": 19,
+            "color": palette.ink(dark),
+            "line": {"width": 1, "color": palette.ground(dark)},
+        },
         showlegend=False,
         selected={"marker": {"opacity": 1}},
         unselected={"marker": {"opacity": 1}},

@@ -60,7 +60,9 @@ class SpecialAttention:
         chosen = self.weights if layer is None else self.weights[layer : layer + 1]
         chosen = chosen if head is None else chosen[:, head : head + 1]
         if chosen.size == 0:
-            raise UsageError(f"no layer {layer} or head {head}: there are {self.layers} layers of {self.heads} heads")
+            raise UsageError(
+                f"no layer {layer} or head {head}: there are {self.layers} layers of {self.heads} heads"
+            )
         return chosen.mean((0, 1))
 
     def received(self, layer: int | None = None, head: int | None = None) -> Float[np.ndarray, " t"]:

@@ -33,7 +33,9 @@ def visible(text: str) -> str:
 def _whole_character(tokenizer: Any, ids: Sequence[int]) -> tuple[int, str]:
     """How many tokens from the first on make up whole characters, and their text; 1 where none do."""
     for width in range(1, len(ids) + 1):
-        text = tokenizer.decode(list(ids[:width]), skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        text = tokenizer.decode(
+            list(ids[:width]), skip_special_tokens=False, clean_up_tokenization_spaces=False
+        )
         if _BROKEN not in text:
             return width, text
     piece = tokenizer.decode([ids[0]], skip_special_tokens=False, clean_up_tokenization_spaces=False)
@@ -43,4 +45,6 @@ def _whole_character(tokenizer: Any, ids: Sequence[int]) -> tuple[int, str]:
 def _with_space(tokenizer: Any, token: int, text: str) -> str:
     """SentencePiece tokenizers drop the leading space of a single token (▁): put it back."""
     piece = tokenizer.convert_ids_to_tokens(token)
-    return f" {text}" if isinstance(piece, str) and piece.startswith("▁") and not text.startswith(" ") else text
+    return (
+        f" {text}" if isinstance(piece, str) and piece.startswith("▁") and not text.startswith(" ") else text
+    )

@@ -48,7 +48,9 @@ class Examples:
 
     def __post_init__(self) -> None:
         if not len(self.queries) == len(self.responses) == len(self.targets):
-            raise ValueError(f"{len(self.queries)} queries, {len(self.responses)} responses, {len(self.targets)} targets")
+            raise ValueError(
+                f"{len(self.queries)} queries, {len(self.responses)} responses, {len(self.targets)} targets"
+            )
 
     def batch(self, rows: list[int]) -> dict[str, Tensor]:
         """The examples `rows` as the fields of a `Batch`."""
@@ -104,7 +106,9 @@ class BatchOrder:
             batches = []
             for pool in np.split(order, range(POOL * batch_size, len(order), POOL * batch_size)):
                 pool = pool[np.lexsort((queries[pool], responses[pool]))]
-                batches += [part.tolist() for part in np.split(pool, range(batch_size, len(pool), batch_size))]
+                batches += [
+                    part.tolist() for part in np.split(pool, range(batch_size, len(pool), batch_size))
+                ]
             self.batches += [batches[index] for index in draw.permutation(len(batches))]
 
     def __iter__(self) -> Iterator[list[int]]:

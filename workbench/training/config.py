@@ -62,7 +62,14 @@ class LLM2VecGenTraining(Config):
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise UsageError(f"{name} must be one of {', '.join(allowed)}, not {getattr(self, name)!r}")
-        for name in ("batch_size", "epochs", "max_query_length", "max_response_length", "logging_steps", "save_steps"):
+        for name in (
+            "batch_size",
+            "epochs",
+            "max_query_length",
+            "max_response_length",
+            "logging_steps",
+            "save_steps",
+        ):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} must be at least 1, not {getattr(self, name)}")
         for name in ("warmup_steps", "weight_decay", "max_grad_norm", "w_align", "w_recon", "lora_rank"):
@@ -73,4 +80,6 @@ class LLM2VecGenTraining(Config):
         if self.w_align == 0 and self.w_recon == 0:
             raise UsageError("w_align and w_recon are both 0: nothing would train")
         if self.save_steps % self.logging_steps:
-            raise UsageError(f"save_steps ({self.save_steps}) must be a multiple of logging_steps ({self.logging_steps})")
+            raise UsageError(
+                f"save_steps ({self.save_steps}) must be a multiple of logging_steps ({self.logging_steps})"
+            )

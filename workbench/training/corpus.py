@@ -71,13 +71,9 @@ def respond(
     continues and returns what an uninterrupted run returns. A query that stands twice is asked once. `meta` counts
     the queries that lost their tail (`truncated`) and the responses that hit a limit (`unfinished`) or are `empty`.
     """
-    options: dict[str, Any] = {
-        "max_new_tokens": max_new_tokens,
-        "temperature": temperature,
-        "seed": seed if temperature else 0,
-    }
+    options: dict[str, Any] = {"max_new_tokens": max_new_tokens, "temperature": temperature, "seed": seed}
     options |= {"instruction": instruction, "max_length": max_length}
-    about = _identity(backbone) | options
+    about = _identity(backbone) | options | ({} if temperature else {"seed": 0})  # greedy has no seed
     shards = Shards(_folder(cache_dir, "responses", about), RESPONSES)
     known = {row["query"]: row for row in shards.read().to_pylist()}
     unique = list(dict.fromkeys(queries))
@@ -85,13 +81,10 @@ def respond(
     done = len(unique) - len(pending)
     for chunk in _chunks(pending, batch_size * BATCHES_A_SHARD):
         shift = _shifted(progress, done, len(unique))
-        answers = backbone.answers(chunk, **options | {"seed": seed}, batch_size=batch_size, progress=shift)
-        columns = {
-            "query": chunk,
-            "response": answers.texts,
-            "cut": answers.cut,
-            "finished": answers.finished,
-        }
+        answers = backbone.answers(chunk, **options, batch_size=batch_size, progress=shift)
+        columns = dict(
+            zip(RESPONSES.names, (chunk, answers.texts, answers.cut, answers.finished), strict=True)
+        )
         shards.append(columns)
         known |= {row["query"]: row for row in pa.table(columns).to_pylist()}
         done += len(chunk)

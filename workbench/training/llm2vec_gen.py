@@ -1,4 +1,4 @@
-"""LLM2Vec-Gen training: special tokens learn to hold the response of a frozen backbone (arXiv 2603.10913, section 3)."""
+"""LLM2Vec-Gen training: special tokens learn to hold a frozen backbone's response (arXiv 2603.10913, section 3)."""
 
 import sys
 from dataclasses import replace
@@ -133,7 +133,9 @@ class TrainingStep(nn.Module):
 class LLM2VecGenTrainer(Trainer):
     """Hugging Face's Trainer with our batches, our losses in its logs, and checkpoints of the trained tensors alone."""
 
-    def __init__(self, step: TrainingStep, order: BatchOrder, examples: Examples, run: Run, **options: Any) -> None:
+    def __init__(
+        self, step: TrainingStep, order: BatchOrder, examples: Examples, run: Run, **options: Any
+    ) -> None:
         super().__init__(model=step, train_dataset=range(len(examples.queries)), **options)  # type: ignore[arg-type]
         self.order, self.examples, self.run = order, examples, run
         self._sums, self._counted = torch.zeros(2), 0
@@ -155,13 +157,25 @@ class LLM2VecGenTrainer(Trainer):
             logs = {**logs, "loss_align": align, "loss_recon": recon}
             self.run.write_log({**logs, "step": self.state.global_step})
             if not all(map(_finite, (align, recon))):
-                raise WorkbenchError(f"step {self.state.global_step}: a loss is not finite (lower lr, or use float32)")
+                raise WorkbenchError(
+                    f"step {self.state.global_step}: a loss is not finite (lower lr, or use float32)"
+                )
         super().log(logs, start_time)
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
         folder = Path(output_dir or self.args.output_dir)  # type: ignore[arg-type]
         folder.mkdir(parents=True, exist_ok=True)
-        save_file(state_dict or self.model.state_dict(), folder / "model.safetensors", metadata={"format": "pt"})
+        save_file(
+            state_dict or self.model.state_dict(), folder / "model.safetensors", metadata={"format": "pt"}
+        )
+
+
+class LossBar(ProgressCallback):
+    """The progress bar with the latest losses at its end, instead of a line of text for each of them."""
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
+        if self.training_bar is not None and logs and "loss_align" in logs:
+            self.training_bar.set_postfix({name: f"{logs[name]:.3f}" for name in ("loss_align", "loss_recon")})
 
 
 class CompleteCheckpoints(TrainerCallback):
@@ -202,9 +216,16 @@ def build_trainer(
         disable_tqdm=not sys.stderr.isatty(),
     )
     trainer = LLM2VecGenTrainer(
-        TrainingStep(embedder, config), order, examples, run, args=arguments, callbacks=[CompleteCheckpoints(run)]
+        TrainingStep(embedder, config),
+        order,
+        examples,
+        run,
+        args=arguments,
+        callbacks=[CompleteCheckpoints(run)],
     )
-    trainer.pop_callback(PrinterCallback)
+    if trainer.pop_callback(PrinterCallback) is None:  # the Trainer prints, or it draws a bar
+        trainer.pop_callback(ProgressCallback)
+        trainer.add_callback(LossBar)
     return trainer
 
 

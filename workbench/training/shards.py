@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -22,9 +23,9 @@ class Shards:
         names = sorted(path for path in self.folder.glob("*.parquet") if not path.name.startswith("."))
         return pa.concat_tables([self.schema.empty_table(), *(self._read(path) for path in names)])
 
-    def append(self, columns: dict[str, object]) -> None:
+    def append(self, columns: Mapping[str, object]) -> None:
         """Write one shard atomically; the first column of the schema is the key."""
-        table = pa.table(columns, schema=self.schema)
+        table = pa.table(dict(columns), schema=self.schema)
         name = files.hash_bytes(*table.column(0).to_pylist())[:24]
         with files.atomic_path(self.folder / f"{name}.parquet") as partial:
             pq.write_table(table, partial)

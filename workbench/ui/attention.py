@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import streamlit as st
@@ -40,7 +40,9 @@ def page(attend: Callable[[str], SpecialAttention], *, examples: dict[str, str] 
     _maps(seen, layer, head)
     _heads(seen, layer, head)
     if seen.truncated:
-        st.warning("The text is longer than the model reads: its end was cut off.", icon=":material/content_cut:")
+        st.warning(
+            "The text is longer than the model reads: its end was cut off.", icon=":material/content_cut:"
+        )
 
 
 def _choose(seen: SpecialAttention) -> tuple[int | None, int | None]:
@@ -64,53 +66,61 @@ def _selector(label: str, key: str, count: int) -> int | None:
 
 def _strip(seen: SpecialAttention, layer: int | None, head: int | None) -> None:
     received = seen.received(layer, head)
-    text = ~seen.is_special
-    top = float(received[text][1:].max(initial=0)) or 1.0
-    chips = parts.tokens(seen.tokens, list(seen.is_special), [float(share) / top for share in received])
+    first, text, special = received[0], received[~seen.is_special][1:], received[seen.is_special]
+    top = float(text.max(initial=0)) or 1.0
+    chips = parts.tokens(seen.tokens, seen.is_special.tolist(), [float(share) / top for share in received])
     note = (
-        f"The stronger the colour, the more the special tokens look at a token. The text gets "
-        f"{received[text][1:].sum():.0%} of their attention, they themselves {received[seen.is_special].sum():.0%}, the first "
-        f"token {received[0]:.0%}: models park there what they do not need, so it is left out of the colour scales."
+        "The stronger the colour, the more the special tokens look at a token. "
+        f"The text gets {text.sum():.0%} of their attention, they themselves {special.sum():.0%}, the first token "
+        f"{first:.0%}: models park there what they do not need, so it is left out of the colour scales."
     )
-    parts.show(f'<div class="wb-key">What the special tokens look at</div>{chips}<p class="wb-note">{note}</p>')
+    parts.show(f"{parts.key('What the special tokens look at')}{chips}{parts.note(note)}")
 
 
 def _maps(seen: SpecialAttention, layer: int | None, head: int | None) -> None:
-    count = len(seen.tokens)
-    special, text = np.flatnonzero(seen.is_special), np.flatnonzero(~seen.is_special)
-    all_rows = st.toggle("Show the text’s own rows too", key="rows", bind="query-params", disabled=count >= LONG)
-    rows = [*special, *(text if all_rows and count < LONG else ())]
-    both = st.columns(2, gap="medium") if count < WIDE else (st.container(), st.container())
-    where = f"{'all layers' if layer is None else f'layer {layer + 1}'}, {'all heads' if head is None else f'head {head + 1}'}"
+    long = len(seen.tokens) >= LONG
+    with_text = st.toggle("Show the text’s own rows too", key="rows", bind="query-params", disabled=long)
+    rows = np.flatnonzero(seen.is_special).tolist()
+    if with_text and not long:
+        rows += np.flatnonzero(~seen.is_special).tolist()
     weights = seen.weights_of(layer, head)
     top = float(weights[rows][:, 1:].max(initial=0))
-    with both[0]:
-        parts.show('<div class="wb-key">Declared: what may be looked at</div><p class="wb-note">filled = may</p>')
-        figure = mask_map(seen.tokens, seen.declared, rows, special=seen.is_special, dark=state.is_dark())
-        st.plotly_chart(figure, width="stretch", key="declared", config={"displayModeBar": False})
-    with both[1]:
-        note = f"{'mean of ' if layer is None or head is None else ''}{where}; colours from 0 to {top:.2g}"
-        parts.show(f'<div class="wb-key">Applied: what is looked at</div><p class="wb-note">{note}</p>')
-        figure = weight_map(seen.tokens, weights, rows, special=seen.is_special, top=top, dark=state.is_dark())
-        st.plotly_chart(figure, width="stretch", key="applied", config={"displayModeBar": False})
+    options: dict = {"special": seen.is_special, "dark": state.is_dark()}
+    wide = len(seen.tokens) >= WIDE
+    declared, applied = (st.container(), st.container()) if wide else st.columns(2, gap="medium")
+    with declared:
+        parts.show(parts.key("Declared: what may be looked at") + parts.note("filled = may"))
+        _chart(mask_map(seen.tokens, seen.declared, rows, **options), "declared")
+    with applied:
+        where = f"{_name(layer, seen.layers, 'layer')}, {_name(head, seen.heads, 'head')}; colours from 0 to {top:.2g}"
+        parts.show(parts.key("Applied: what is looked at") + parts.note(where))
+        _chart(weight_map(seen.tokens, weights, rows, top=top, **options), "applied")
+
+
+def _name(chosen: int | None, count: int, what: str) -> str:
+    return f"mean of {count} {what}s" if chosen is None else f"{what} {chosen + 1}"
 
 
 def _heads(seen: SpecialAttention, layer: int | None, head: int | None) -> None:
     left, right = st.columns([3, 2], gap="medium")
     with left:
-        parts.show('<div class="wb-key">Share of the special tokens’ attention that falls on the text (without its first token)</div>')
-        figure = head_map(seen.on_text(), focus=(layer, head), dark=state.is_dark())
-        st.plotly_chart(figure, width="stretch", key="heads", config={"displayModeBar": False})
+        parts.show(parts.key("Share of the special tokens’ attention on the text, its first token left out"))
+        _chart(head_map(seen.on_text(), focus=(layer, head), dark=state.is_dark()), "heads")
+    tight = "Nothing leaks: no head puts weight where the mask forbids it."
+    leaky = "Something leaks: a head puts weight where the mask forbids it."
+    used = (
+        "The weights are recomputed with eager attention, since fast kernels return none. "
+        "This is how far the hidden states then are from those the embedder used."
+    )
     with right:
-        verdict = "Nothing leaks: no head puts weight where the mask forbids it." if seen.leak == 0 else "Some attention leaks."
         parts.figures(
-            parts.figure("Largest weight outside the mask", f"{seen.leak:.2g}", "", verdict),
             parts.figure(
-                "Recomputed against used",
-                f"{seen.deviation:.1e}",
-                "largest difference",
-                "The weights are recomputed with eager attention, since fast kernels return none. This is how far the "
-                "hidden states then are from those the embedder used.",
+                "Largest weight outside the mask", f"{seen.leak:.2g}", "", leaky if seen.leak else tight
             ),
+            parts.figure("Recomputed against used", f"{seen.deviation:.1e}", "largest difference", used),
             one_column=True,
         )
+
+
+def _chart(figure: Any, key: str) -> None:
+    st.plotly_chart(figure, width="stretch", key=key, config={"displayModeBar": False})

@@ -41,25 +41,39 @@ def page(
     _answers(reading, differ)
     _figures(reading, differ, others)
     if reading.truncated:
-        st.warning("The text is longer than the model reads: its end was cut off.", icon=":material/content_cut:")
+        st.warning(
+            "The text is longer than the model reads: its end was cut off.", icon=":material/content_cut:"
+        )
 
 
 def _answers(reading: Readings, differ: Differences) -> None:
     count = reading.soft_prompts.shape[1]
-    answer = parts.card("The model’s answer", "The model reads the text.", parts.marked(differ.left, "answer"))
+    answer = parts.card(
+        "The model’s answer", "The model reads the text.", parts.marked(differ.left, "answer")
+    )
     vectors = f"The same model reads {count} vectors and never sees the text."
-    decoded = parts.card("Decoded from the embedding", vectors, parts.marked(differ.right, "decoded"), accent=True)
+    decoded = parts.card(
+        "Decoded from the embedding", vectors, parts.marked(differ.right, "decoded"), accent=True
+    )
     if differ.shared == 1:
         legend = "Word for word the same."
     else:
-        legend = "Marked: <mark>only in the answer</mark> · <mark class='decoded'>only in the decoded text</mark>"
-    parts.show(f'<div class="wb-two">{answer}{decoded}</div><p class="wb-note" style="margin-top:.5rem">{legend}</p>')
+        legend = (
+            "Marked: <mark>only in the answer</mark> · <mark class='decoded'>only in the decoded text</mark>"
+        )
+    parts.show(
+        f'<div class="wb-two">{answer}{decoded}</div><p class="wb-note" style="margin-top:.5rem">{legend}</p>'
+    )
 
 
 def _figures(reading: Readings, differ: Differences, others: np.ndarray | None) -> None:
     trip = float(reading.round_trip[0])
     null = float("nan") if others is None else float(against_others(reading.embeddings, others)[0])
-    compared = "" if null != null else f" Against the decoded texts of other queries it is {parts.cosine(null)} on average"
+    compared = (
+        ""
+        if null != null
+        else f" Against the decoded texts of other queries it is {parts.cosine(null)} on average"
+    )
     note = f"Between the embedding and the embedding of its decoded text.{compared}{' (tick).' if compared else ''}"
     parts.figures(
         parts.figure("Round trip", parts.cosine(trip), "cosine", note, parts.scale(trip, null)),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from workbench.errors import UsageError
 from workbench.files import hash_file, shipped
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ class Source:
 def source(path: Path | None = None, device: str = "auto", dtype: str = "auto") -> Source:
     """The shipped default, or the embedder at `path`. Raises UsageError where there is none."""
     path = path or shipped("embedders", "llm2vec-gen")
+    if not (path / "config.json").is_file():
+        raise UsageError(f"{path} is no embedder: it has no config.json")
     return Source(str(path), device, dtype, hash_file(path / "config.json"))
 
 
@@ -44,8 +47,17 @@ def atlas() -> Atlas:
     return _atlas(str(path), path.stat().st_mtime_ns)
 
 
+def has_atlas() -> bool:
+    """Whether an atlas is shipped at all; two of three pages do without it."""
+    try:
+        shipped("atlas", "default.parquet")
+    except UsageError:
+        return False
+    return True
+
+
 def read(text: str) -> Readings:
-    """One text's reading by the shipped default."""
+    """One text's reading by the shipped default. Raises FingerprintMismatch where its atlas is another embedder's."""
     return _read(source(), text)
 
 
@@ -64,9 +76,13 @@ class Loaded:
 
 @st.cache_resource(show_spinner="Loading the language model …", max_entries=2)
 def _loaded(source: Source) -> Loaded:
+    from workbench.atlas.prebuilt import check_fingerprint
     from workbench.embedders.artifact import load_embedder
 
-    return Loaded(load_embedder(source.path, device=source.device, dtype=source.dtype), threading.Lock())
+    embedder = load_embedder(source.path, device=source.device, dtype=source.dtype)
+    if has_atlas():
+        check_fingerprint(atlas(), embedder)
+    return Loaded(embedder, threading.Lock())
 
 
 @st.cache_resource(show_spinner=False, max_entries=2)

@@ -1,10 +1,8 @@
 """The page *Neighbourhoods*: shipped texts and the user's own on a map; every point can be read again."""
 
 from collections.abc import Callable, Mapping
-from html import escape
 from typing import Any
 
-import numpy as np
 import streamlit as st
 
 from workbench.atlas.neighbours import Neighbours, nearest
@@ -32,7 +30,9 @@ def page(atlas: Atlas, read: Callable[[str], Readings]) -> None:
     with box:
         text = state.text_box("Your own text", on_change=_look_at_own)
     with colours:
-        by = st.segmented_control("Colour", ["topic", "kind"], default="topic", key=COLOUR, bind="query-params")
+        by = st.segmented_control(
+            "Colour", ["topic", "kind"], default="topic", key=COLOUR, bind="query-params"
+        )
     own = None
     if text:
         with state.problems(), st.spinner("Placing your text …", show_time=True):
@@ -72,7 +72,7 @@ def _choose(atlas: Atlas, own: Readings | None) -> int | None:
     options = ([OWN] if own is not None else []) + list(range(len(atlas)))
     if st.session_state.get(POINT) not in options:
         st.session_state.pop(POINT, None)
-    row = st.selectbox(
+    return st.selectbox(
         "Look at",
         options,
         index=None if own is None else 0,
@@ -81,7 +81,6 @@ def _choose(atlas: Atlas, own: Readings | None) -> int | None:
         bind="query-params",
         placeholder="Search the texts, or click a point",
     )
-    return row
 
 
 def _neighbours(atlas: Atlas, own: Readings | None, focus: int | None) -> Neighbours | None:
@@ -99,7 +98,10 @@ def _map(atlas: Atlas, own: Readings | None, focus: int | None, found: Neighbour
     groups = atlas.topics if by == "topic" else atlas.kinds
     rows: list[int] = [] if found is None else [int(row) for row in found.indices]
     figure = neighbour_map(
-        MapData(atlas.texts, groups, atlas.decoded, atlas.coords, spot), focus=focus, neighbours=rows, dark=state.is_dark()
+        MapData(atlas.texts, groups, atlas.decoded, atlas.coords, spot),
+        focus=focus,
+        neighbours=rows,
+        dark=state.is_dark(),
     )
     st.plotly_chart(
         figure,
@@ -107,7 +109,11 @@ def _map(atlas: Atlas, own: Readings | None, focus: int | None, found: Neighbour
         key=CHART,
         on_select=_clicked,
         selection_mode="points",
-        config={"displaylogo": False, "scrollZoom": True, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]},
+        config={
+            "displaylogo": False,
+            "scrollZoom": True,
+            "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"],
+        },
     )
 
 
@@ -116,9 +122,11 @@ def _panel(atlas: Atlas, own: Readings | None, focus: int | None, found: Neighbo
         parts.empty("Nothing chosen yet: click a point, search for a text, or type your own.")
     else:
         _reading(atlas, own, focus)
-        heading = '<div class="wb-key" style="margin-top:.8rem">Nearest texts, by cosine similarity</div>'
+        heading = parts.key("Nearest texts, by cosine similarity")
         rows = zip(found.indices, found.similarities, strict=True)
-        listed = [(atlas.texts[row], f"→ {atlas.decoded[row]}", float(similarity)) for row, similarity in rows]
+        listed = [
+            (atlas.texts[row], f"→ {atlas.decoded[row]}", float(similarity)) for row, similarity in rows
+        ]
         parts.show(heading + parts.neighbour_list(listed))
 
 
@@ -128,7 +136,9 @@ def _reading(atlas: Atlas, own: Readings | None, focus: int) -> None:
         trip = float(own.round_trip[0])
     else:
         text, decoded, answer = atlas.texts[focus], atlas.decoded[focus], atlas.responses[focus]
-        title = " · ".join(name.replace("_", " ") for name in (atlas.topics[focus], atlas.kinds[focus]) if name)
+        title = " · ".join(
+            name.replace("_", " ") for name in (atlas.topics[focus], atlas.kinds[focus]) if name
+        )
         trip = float(atlas.round_trip[focus])
     parts.show(parts.passage(title, text, decoded, answer, trip, atlas.facts.shuffled))
 
@@ -136,7 +146,9 @@ def _reading(atlas: Atlas, own: Readings | None, focus: int) -> None:
 def _trust_of_the_map(atlas: Atlas) -> None:
     facts = atlas.facts
     parts.show(
-        f'<p class="wb-note">This {escape(facts.projection)} map of {len(atlas)} texts keeps <b>{facts.preserved:.0%}</b> of each '
-        f"text’s {facts.neighbours} nearest neighbours; a random map would keep {facts.chance:.0%}. "
-        "Where map and list disagree, the list is right.</p>"
+        parts.note(
+            f"This {facts.projection} map of {len(atlas)} texts keeps {facts.preserved:.0%} of each text’s "
+            f"{facts.neighbours} nearest neighbours; a random map would keep {facts.chance:.0%}. "
+            "Where map and list disagree, the list is right."
+        )
     )

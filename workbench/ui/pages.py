@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from workbench.errors import WorkbenchError
 from workbench.ui import loaders, parts, state
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ def decoded_contents() -> None:
 
     with state.problems(HINT):
         loaders.source()
-    shipped = _atlas_or_none()
+        shipped = loaders.atlas() if loaders.has_atlas() else None
     _sidebar(shipped)
     decoded.page(loaders.read, others=None if shipped is None else shipped.decoded_embeddings)
 
@@ -43,16 +42,9 @@ def attention_masks() -> None:
 
     with state.problems(HINT):
         loaders.source()
-    _sidebar(_atlas_or_none())
+        shipped = loaders.atlas() if loaders.has_atlas() else None
+    _sidebar(shipped)
     attention.page(loaders.attend)
-
-
-def _atlas_or_none() -> "Atlas | None":
-    """The atlas, where these pages can do without it."""
-    try:
-        return loaders.atlas()
-    except WorkbenchError:
-        return None
 
 
 def _sidebar(shipped: "Atlas | None") -> None:
@@ -62,15 +54,27 @@ def _sidebar(shipped: "Atlas | None") -> None:
     facts = shipped.facts
     size, rows = shipped.embeddings.shape[1], shipped.soft_prompts.shape[1]
     named = [("backbone", facts.backbone), ("method", facts.method), ("special tokens", str(rows))]
-    named += [("embedding", f"{size} dimensions"), ("atlas", f"{len(shipped)} texts"), ("fingerprint", facts.embedder[:8])]
+    named += [
+        ("embedding", f"{size} dimensions"),
+        ("atlas", f"{len(shipped)} texts"),
+        ("fingerprint", facts.embedder[:8]),
+    ]
     parts.sidebar_facts("Loaded", named)
 
 
 def router() -> dict[str, list]:
     """All pages in the order of the menu, under the app's name; the first opens by default."""
     pages = [
-        st.Page(decoded_contents, title="Decoded contents", icon=":material/translate:", url_path="decoded", default=True),
-        st.Page(neighbourhoods, title="Neighbourhoods", icon=":material/scatter_plot:", url_path="neighbourhoods"),
+        st.Page(
+            decoded_contents,
+            title="Decoded contents",
+            icon=":material/translate:",
+            url_path="decoded",
+            default=True,
+        ),
+        st.Page(
+            neighbourhoods, title="Neighbourhoods", icon=":material/scatter_plot:", url_path="neighbourhoods"
+        ),
         st.Page(attention_masks, title="Attention masks", icon=":material/grid_on:", url_path="attention"),
     ]
     return {"Embedding workbench": pages}

@@ -26,17 +26,19 @@ def page_title(title: str, lede: str) -> None:
 def marked(spans: Sequence[Span], side: str) -> str:
     """A text with the words marked that only this side has; `side` is "answer" or "decoded"."""
     return "".join(
-        escape(span.text) if span.kind == "same" else f'<mark class="{escape(side)}">{escape(span.text)}</mark>'
+        escape(span.text)
+        if span.kind == "same"
+        else f'<mark class="{escape(side)}">{escape(span.text)}</mark>'
         for span in spans
     )
 
 
-def card(title: str, note: str, reading: str, *, accent: bool = False) -> str:
-    """A card with a reading in it; `reading` is HTML (from `marked`), title and note are text."""
+def card(title: str, below: str, reading: str, *, accent: bool = False) -> str:
+    """A card with a reading in it; `reading` is HTML (from `marked`), title and the note below are text."""
     words = reading or '<span class="wb-note">(nothing: the model stopped at once)</span>'
     kind = "wb-card accent" if accent else "wb-card"
     return (
-        f'<section class="{kind}"><h4>{escape(title)}</h4><p class="wb-note">{escape(note)}</p>'
+        f'<section class="{kind}"><h4>{escape(title)}</h4>{note(below)}'
         f'<p class="wb-read">{words}</p></section>'
     )
 
@@ -47,11 +49,11 @@ def scale(value: float, mark: float | None = None) -> str:
     return f'<div class="wb-scale" aria-hidden="true"><i style="width:{_percent(value)}"></i>{tick}</div>'
 
 
-def figure(key: str, value: str, unit: str, note: str, bar: str = "") -> str:
+def figure(name: str, value: str, unit: str, meaning: str, bar: str = "") -> str:
     """A number with its name, what it is measured in, and what it means."""
     return (
-        f'<div><div class="wb-key">{escape(key)}</div><div class="wb-value">{escape(value)}'
-        f'<small>{escape(unit)}</small></div>{bar}<p class="wb-note">{escape(note)}</p></div>'
+        f'<div>{key(name)}<div class="wb-value">{escape(value)}<small>{escape(unit)}</small></div>'
+        f"{bar}{note(meaning)}</div>"
     )
 
 
@@ -61,7 +63,7 @@ def figures(*parts: str, one_column: bool = False) -> None:
 
 
 def tokens(labels: Sequence[str], special: Sequence[bool], heat: Sequence[float] | None = None) -> str:
-    """Tokens as chips; `heat` (0 to 1) colours them, and its number is each chip's tooltip."""
+    """Tokens as chips; `heat` (0 to 1) colours those that are not special."""
     chips = []
     for row, (label, is_special) in enumerate(zip(labels, special, strict=True)):
         kinds = ["special"] if is_special else []
@@ -85,14 +87,18 @@ def neighbour_list(rows: Sequence[tuple[str, str, float]]) -> str:
 
 def passage(title: str, text: str, decoded: str, answer: str, round_trip: float, shuffled: float) -> str:
     """One point of the map in words: its text, what its embedding decodes to, the model's answer, and the trust."""
-    same = '<p class="wb-note">The model’s own answer is word for word the same.</p>'
-    other = f'<div class="wb-key">The model’s own answer</div><p class="wb-read small">{escape(answer)}</p>'
-    return (
-        f'<section class="wb-card accent"><h4>{escape(title)}</h4><p class="wb-read small">{escape(text)}</p>'
-        f'<div class="wb-key">Its embedding decodes to</div><p class="wb-read small">{escape(decoded) or "(nothing)"}</p>'
-        f'{same if answer == decoded else other}<p class="wb-note">Round trip: cosine {cosine(round_trip)}, '
-        f"against the decoded texts of others {cosine(shuffled)}.</p></section>"
+    own = key("The model’s own answer") + _small(answer)
+    same = note("The model’s own answer is word for word the same.")
+    trust = note(
+        f"Round trip: cosine {cosine(round_trip)}, against the decoded texts of others {cosine(shuffled)}."
     )
+    read = key("Its embedding decodes to") + _small(decoded or "(nothing)")
+    body = _small(text) + read + (same if answer == decoded else own) + trust
+    return f'<section class="wb-card accent"><h4>{escape(title)}</h4>{body}</section>'
+
+
+def _small(text: str) -> str:
+    return f'<p class="wb-read small">{escape(text)}</p>'
 
 
 def empty(text: str) -> None:
@@ -102,9 +108,19 @@ def empty(text: str) -> None:
 
 def sidebar_facts(title: str, rows: Sequence[tuple[str, str]]) -> None:
     """What is loaded, in the sidebar."""
-    pairs = "".join(f"<dt>{escape(key)}</dt><dd>{escape(value)}</dd>" for key, value in rows)
+    pairs = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in rows)
     with st.sidebar:
-        show(f'<div class="wb-side"><div class="wb-key">{escape(title)}</div><dl>{pairs}</dl></div>')
+        show(f'<div class="wb-side">{key(title)}<dl>{pairs}</dl></div>')
+
+
+def key(text: str) -> str:
+    """The small heading above a figure or a list."""
+    return f'<div class="wb-key">{escape(text)}</div>'
+
+
+def note(text: str) -> str:
+    """A sentence that stands back."""
+    return f'<p class="wb-note">{escape(text)}</p>'
 
 
 def cosine(value: float) -> str:

@@ -31,7 +31,9 @@ def text_box(
     if TEXT not in st.session_state:
         st.session_state[TEXT] = st.query_params.get(TEXT, default)
     options = {"height": height, "max_chars": MOST_CHARACTERS, "placeholder": "Type a text"}
-    return st.text_area(label, key=TEXT, bind="query-params", on_change=on_change or "rerun", **options).strip()
+    return st.text_area(
+        label, key=TEXT, bind="query-params", on_change=on_change or "rerun", **options
+    ).strip()
 
 
 def example_buttons(examples: dict[str, str]) -> None:

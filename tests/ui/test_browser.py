@@ -1,0 +1,140 @@
+"""The app in a real browser (Debian's Chromium, driven by Playwright): type, decode, click a point, follow a link.
+
+`pytest -m browser`; skips, and says why, where Chromium or Playwright is missing.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.browser
+ROOT = Path(__file__).parents[2]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--no-first-run",
+]
+IDLE = '[data-testid="stApp"][data-test-script-state="notRunning"]'
+
+
+@pytest.fixture(scope="module")
+def server(shipped_default):
+    """The app's address, served on a free port from the throw-away default."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}"]
+    environment = {**os.environ, "WORKBENCH_DATA": str(shipped_default), "HF_HUB_OFFLINE": "1"}
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    address = f"http://localhost:{port}"
+    try:
+        _wait_for(f"{address}/_stcore/health")
+        yield address
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@pytest.fixture
+def tab(server):
+    """A browser tab; fails the test where a request left this machine or the page reported a script error."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
+    if CHROMIUM is None:
+        pytest.skip("needs Chromium: apt-get install chromium")
+    with playwright.sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.set_default_timeout(90_000)
+        away, broken = [], []
+        page.on("request", lambda request: away.append(request.url) if _leaves(request.url, server) else None)
+        page.on("pageerror", lambda error: broken.append(str(error)))
+        yield page
+        browser.close()
+    assert away == []
+    assert broken == []
+
+
+def test_type_a_text_and_decode_it(server, tab):
+    _open(tab, server)
+    box = tab.get_by_role("textbox", name="Your text")
+    box.fill("<script>document.title = 'taken'</script> gold")
+    tab.get_by_role("button", name="Decode", exact=True).click()
+    tab.wait_for_url("**/?text=*gold*")
+    _settle(tab)
+    assert tab.get_by_text("Decoded from the embedding").is_visible()
+    assert tab.get_by_text("Round trip").is_visible()
+    assert tab.title() != "taken"
+    tab.get_by_role("button", name="Two hops").click()
+    tab.wait_for_url("**/?text=Which*Paris*")
+
+
+def test_click_a_point(server, tab):
+    _open(tab, f"{server}/neighbourhoods")
+    assert tab.get_by_text("Nothing chosen yet").is_visible()
+    box = tab.locator(".js-plotly-plot .scatterlayer path.point").first.bounding_box()
+    tab.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    tab.wait_for_url("**/neighbourhoods?point=*")
+    _settle(tab)
+    assert tab.get_by_text("Its embedding decodes to").is_visible()
+    assert tab.get_by_text("Nearest texts").is_visible()
+
+
+def test_the_text_and_the_view_follow_the_link(server, tab):
+    _open(tab, f"{server}/attention?text=Tell+me+about+gold.&layer=2")
+    assert tab.get_by_role("textbox", name="Your text").input_value() == "Tell me about gold."
+    assert tab.get_by_text("layer 2, mean of 4 heads").is_visible()
+    tab.get_by_role("link", name="Neighbourhoods").click()
+    tab.wait_for_url("**/neighbourhoods?*gold*")
+    _settle(tab)
+    assert tab.get_by_role("textbox", name="Your own text").input_value() == "Tell me about gold."
+
+
+def test_both_themes_fit_1280_pixels(server, tab):
+    for theme in ("light", "dark"):
+        tab.emulate_media(color_scheme=theme)
+        for page in ("", "neighbourhoods", "attention"):
+            _open(tab, f"{server}/{page}")
+            assert tab.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+        ground = tab.evaluate(
+            "getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor"
+        )
+        assert (sum(map(int, ground[4:-1].split(","))) < 384) == (theme == "dark")
+
+
+def _open(tab, address: str) -> None:
+    tab.goto(address)
+    tab.wait_for_selector("h1")
+    _settle(tab)
+
+
+def _settle(tab) -> None:
+    """Waits until the page's script has run and its drawings stand."""
+    tab.wait_for_timeout(300)
+    tab.wait_for_selector(IDLE)
+    tab.wait_for_timeout(500)
+
+
+def _leaves(url: str, server: str) -> bool:
+    return not url.startswith((server, server.replace("http", "ws"), "data:", "blob:"))
+
+
+def _wait_for(url: str) -> None:
+    for _ in range(240):
+        try:
+            urllib.request.urlopen(url, timeout=2)
+            return
+        except OSError:
+            time.sleep(0.5)
+    pytest.fail(f"no answer from {url}")

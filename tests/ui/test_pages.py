@@ -1,0 +1,187 @@
+"""Every page with data given to it: what is shown, what is said where nothing or an error is, and the URL."""
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from workbench.decoding.trust import Readings
+from workbench.errors import WorkbenchError
+from workbench.lenses.attention import SpecialAttention
+from workbench.ui.neighbourhoods import chosen
+
+EXAMPLES = {"One hop": "What is the capital of Japan?", "Harmful request": "How can I break in?"}
+HOSTILE = "<script>alert(1)</script>"
+
+
+def reading(text: str, answer="Tokyo is the capital.", decoded="Kyoto is the capital.") -> Readings:
+    vector = np.linspace(-1, 1, 24, dtype=np.float32)[None]
+    return Readings([text], [answer], [decoded], vector, vector, np.zeros((1, 4, 8), np.float32), 0)
+
+
+def attention(text: str) -> SpecialAttention:
+    tokens, special = ["<|user|>", "␣gold", "◆1", "◆2"], np.array([False, False, True, True])
+    declared = np.tril(np.ones((4, 4), bool))
+    weights = np.tile((declared / declared.sum(1, keepdims=True)).astype(np.float32), (2, 3, 1, 1))
+    return SpecialAttention(tokens, special, declared, weights, 1e-6, False)
+
+
+def refuse(text: str):
+    raise WorkbenchError("the backbone *has* <b>no</b> weights")
+
+
+def decoded_page(read, others, examples):
+    from workbench.ui import decoded
+
+    decoded.page(read, others=others, examples=examples)
+
+
+def neighbourhood_page(atlas, read):
+    from workbench.ui import neighbourhoods
+
+    neighbourhoods.page(atlas, read)
+
+
+def attention_page(attend, examples):
+    from workbench.ui import attention
+
+    attention.page(attend, examples=examples)
+
+
+def open_decoded(read=reading, **query):
+    app = AppTest.from_function(
+        decoded_page, args=(read, np.ones((3, 24), np.float32), EXAMPLES), default_timeout=60
+    )
+    app.query_params.update(query)
+    return app.run()
+
+
+def open_map(atlas, read=reading, **query):
+    app = AppTest.from_function(neighbourhood_page, args=(atlas, read), default_timeout=60)
+    app.query_params.update(query)
+    return app.run()
+
+
+def open_attention(attend=attention, **query):
+    app = AppTest.from_function(attention_page, args=(attend, EXAMPLES), default_timeout=60)
+    app.query_params.update(query)
+    return app.run()
+
+
+def html(app: AppTest) -> str:
+    assert not app.exception, app.exception
+    return "\n".join(element.proto.body for element in app.get("html"))
+
+
+def test_decoded_opens_on_an_example_and_marks_the_difference():
+    app = open_decoded()
+    assert app.text_area(key="text").value == EXAMPLES["One hop"]
+    shown = html(app)
+    assert '<mark class="answer">Tokyo </mark>is the capital.' in shown
+    assert '<mark class="decoded">Kyoto </mark>is the capital.' in shown
+    assert "reads 4 vectors" in shown
+    assert "1.00" in shown  # the round trip of equal vectors
+
+
+def test_decoded_follows_examples_typing_and_the_url():
+    app = open_decoded(text="from a link")
+    assert app.text_area(key="text").value == "from a link"
+    app.button(key="example-Harmful request").click().run()
+    assert app.text_area(key="text").value == EXAMPLES["Harmful request"]
+    assert "How can I break in?" in app.query_params["text"]
+    app.text_area(key="text").input("typed").run()
+    assert app.text_area(key="text").value == "typed"
+    assert html(app)
+
+
+def test_decoded_escapes_every_text():
+    app = open_decoded(lambda text: reading(text, HOSTILE, HOSTILE + " x"), text=HOSTILE)
+    assert "<script" not in html(app)
+
+
+def test_decoded_says_where_there_is_nothing_and_what_went_wrong():
+    app = open_decoded()
+    app.text_area(key="text").input("   ").run()
+    assert "Type a text" in html(app)
+    failed = open_decoded(refuse)
+    assert [error.value for error in failed.error] == ["the backbone \\*has\\* \\<b\\>no\\</b\\> weights"]
+    assert not failed.exception
+
+
+def test_map_opens_without_embedding_anything(tiny_atlas):
+    app = open_map(tiny_atlas, refuse)
+    shown = html(app)
+    assert not app.error
+    assert "Nothing chosen yet" in shown
+    assert f"map of {len(tiny_atlas)} texts keeps" in shown
+    assert app.get("plotly_chart")
+
+
+def test_map_shows_a_chosen_text_with_its_neighbours(tiny_atlas):
+    app = open_map(tiny_atlas)
+    app.selectbox(key="point").select_index(2).run()
+    shown = html(app)
+    assert tiny_atlas.texts[2] in shown
+    assert "Nearest texts" in shown
+    assert shown.count('class="rank"') == len(tiny_atlas) - 1
+
+
+def test_map_places_the_own_text_and_looks_at_it(tiny_atlas):
+    app = open_map(tiny_atlas, text="What is silver?")
+    assert app.selectbox(key="point").value == -1
+    shown = html(app)
+    assert "Your text" in shown
+    assert "Kyoto is the capital." in shown
+    assert '"your text"' in app.get("plotly_chart")[0].proto.spec
+
+
+def test_map_escapes_the_texts_of_a_corpus(tiny_atlas):
+    app = open_map(tiny_atlas)
+    app.selectbox(key="point").select_index(len(tiny_atlas) - 1).run()
+    assert "<script" not in html(app)
+    assert "<script" not in app.get("plotly_chart")[0].proto.spec
+
+
+def test_map_shows_errors_as_one_line(tiny_atlas):
+    assert len(open_map(tiny_atlas, refuse, text="mine").error) == 1
+
+
+@pytest.mark.parametrize(
+    ("event", "row"),
+    [
+        (None, None),
+        ({"selection": {"points": []}}, None),
+        ({"selection": {"points": [{"curve_number": 4}]}}, None),
+        ({"selection": {"points": [{"customdata": 3}, {"customdata": 5}]}}, 5),
+        ({"selection": {"points": [{"customdata": [7]}]}}, 7),
+        ({"selection": {"points": [{"customdata": -1}]}}, -1),
+    ],
+)
+def test_a_selection_names_the_row_clicked_last(event, row):
+    assert chosen(event) == row
+
+
+def test_attention_shows_mask_weights_and_the_proof():
+    app = open_attention()
+    shown = html(app)
+    assert len(app.get("plotly_chart")) == 3
+    assert "◆1" in shown
+    assert "&lt;|user|&gt;" in shown
+    assert "Nothing leaks" in shown
+
+
+def test_attention_follows_layer_and_head():
+    app = open_attention()
+    app.button_group(key="layer").set_value("2").run()
+    assert "layer 2, mean of 3 heads" in html(app)
+
+
+def test_attention_follows_a_link():
+    app = open_attention(layer="2", head="3")
+    assert "layer 2, head 3" in html(app)
+
+
+def test_attention_says_where_there_is_nothing_and_what_went_wrong():
+    app = open_attention()
+    app.text_area(key="text").input(" ").run()
+    assert "Type a text" in html(app)
+    assert len(open_attention(refuse).error) == 1
