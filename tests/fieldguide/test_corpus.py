@@ -34,7 +34,8 @@ def test_no_exam_query_is_a_training_query():
 
 
 def test_held_out_bridges_never_stand_in_a_training_two_hop_question():
-    assert TABLES.hops[True] and TABLES.hops[False]
+    assert TABLES.hops[True]
+    assert TABLES.hops[False]
     bridge = {
         held_out: {(h.topic, h.x) for hs in groups.values() for h in hs}
         for held_out, groups in TABLES.hops.items()
@@ -52,7 +53,8 @@ def test_held_out_emotion_sentences_are_not_in_training():
         for sentence in behaviours.part(row[role], role, held_out=True)
     ]
     text = "\n".join(item.query for item in TRAINING)
-    assert held_out and not [sentence for sentence in held_out if sentence in text]
+    assert held_out
+    assert not [sentence for sentence in held_out if sentence in text]
 
 
 def test_held_out_acts_and_frames_are_not_in_training():
@@ -74,7 +76,9 @@ def test_every_item_contains_its_own_answer(kind, held_out):
     rng = Random(5)
     for _ in range(60):
         item = draw(TABLES, kind, rng, held_out)
-        assert item.kind == kind and item.query and item.response
+        assert item.kind == kind
+        assert item.query
+        assert item.response
         assert is_right(item, item.response), item
 
 

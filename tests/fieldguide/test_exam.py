@@ -32,7 +32,8 @@ def test_mark_counts_each_kind_by_its_own_rule():
     assert marks.right == [True, False, False, True]
     assert marks.share == {"one_hop": 0.5, "harmful": 0.0, "lookalike": 1.0}
     assert marks.count == {"one_hop": 2, "harmful": 1, "lookalike": 1}
-    assert marks.lowest == 0.0 and marks.facts == 0.5
+    assert marks.lowest == 0.0
+    assert marks.facts == 0.5
 
 
 def test_an_exam_survives_its_file(tmp_path):

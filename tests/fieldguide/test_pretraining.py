@@ -1,5 +1,7 @@
 """Pretraining: token batches and the weighted loss by hand, and an interrupted run against an uninterrupted one."""
 
+from dataclasses import replace
+
 import torch
 import torch.nn.functional as F
 from transformers import TrainingArguments
@@ -9,6 +11,7 @@ from workbench.fieldguide.pretraining import (
     PretrainingTrainer,
     TokenBatches,
     make_model,
+    mean_weights,
     pretrain,
 )
 from workbench.fieldguide.tokenizer import ASSISTANT, END, chat_text, train_tokenizer
@@ -65,7 +68,7 @@ def test_the_loss_is_the_weighted_mean_of_the_cross_entropies(tmp_path):
     total = count = 0.0
     for row, weight in zip(batch["input_ids"], batch["weight"], strict=True):
         length = int((weight > 0).sum())
-        logits = model(input_ids=row[None, :length]).logits[0]
+        logits = model(input_ids=row[None, :length]).logits[0].detach()
         for t in range(length - 1):
             total += float(F.cross_entropy(logits[t], row[t + 1])) * float(weight[t + 1])
             count += float(weight[t + 1])
@@ -128,8 +131,17 @@ def test_the_exam_is_sat_by_the_weights_in_training_and_leaves_them_alone(tmp_pa
 
     trained = pretrain(TokenBatches(TEXTS, TOKENIZER, config), TOKENIZER, config, tmp_path / "a", sit)
     plain = pretrain(TokenBatches(TEXTS, TOKENIZER, TINY), TOKENIZER, TINY, tmp_path / "b", lambda model: 0.0)
-    assert seen and max(seen) < 1e-5
+    assert seen
+    assert max(seen) < 1e-5
     assert all(
         torch.equal(a, b)
         for a, b in zip(trained.state_dict().values(), plain.state_dict().values(), strict=True)
     )
+
+
+def test_the_mean_of_two_models_is_the_mean_of_every_weight():
+    one, other = make_model(TOKENIZER, TINY), make_model(TOKENIZER, replace(TINY, seed=1))
+    expected = {name: (own + other.state_dict()[name]) / 2 for name, own in one.state_dict().items()}
+    mean = mean_weights(one, other)
+    assert all(torch.equal(mean.state_dict()[name], weight) for name, weight in expected.items())
+    assert mean.lm_head.weight is mean.model.embed_tokens.weight

@@ -180,6 +180,23 @@ def test_attention_follows_a_link():
     assert "layer 2, head 3" in html(app)
 
 
+def test_a_text_from_a_link_goes_along_to_the_next_page(tiny_atlas):
+    def both(page, attend, atlas, read):
+        from workbench.ui import attention, neighbourhoods
+
+        attention.page(attend) if page["name"] == "attention" else neighbourhoods.page(atlas, read)
+
+    page = {"name": "attention"}
+    app = AppTest.from_function(both, args=(page, attention, tiny_atlas, reading), default_timeout=60)
+    app.query_params["text"] = "from a link"
+    app.run()
+    page["name"] = "neighbourhoods"
+    del app.query_params["text"]  # as Streamlit does on a change of page
+    app.run()
+    assert app.text_area(key="text").value == "from a link"
+    assert "Kyoto is the capital." in html(app)
+
+
 def test_attention_says_where_there_is_nothing_and_what_went_wrong():
     app = open_attention()
     app.text_area(key="text").input(" ").run()

@@ -37,6 +37,13 @@ def test_cosines_have_two_digits(value, text):
     assert parts.cosine(value) == text
 
 
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.0, "0"), (6.7e-6, "7 × 10⁻⁶"), (9.6e-11, "1 × 10⁻¹⁰"), (20.0, "2 × 10¹")]
+)
+def test_small_numbers_are_powers_of_ten(value, text):
+    assert parts.small(value) == text
+
+
 def test_bars_stay_inside():
     assert "width:100.0%" in parts.scale(1.7)
     assert "width:0.0%" in parts.scale(-0.3)

@@ -40,7 +40,8 @@ class Projected(NamedTuple):
 class SpecialTokens(nn.Module):
     """All that trains: the special tokens' input rows, `W_r` and `W_a` (and a LoRA where one is asked for).
 
-    `W_r` starts as the identity with bias 0, the tokens as draws around the mean input row of the vocabulary.
+    `W_r` starts as the identity with bias 0, `W_a` near 0 (a larger start has to be unlearnt before anything is
+    aligned), the tokens as draws around the mean input row of the vocabulary.
     """
 
     def __init__(self, config: LLM2VecGenConfig, backbone: Backbone, seed: int = 0) -> None:
@@ -60,7 +61,7 @@ class SpecialTokens(nn.Module):
         with torch.no_grad():
             self.reconstruction.weight.copy_(torch.eye(size))
             self.reconstruction.bias.zero_()
-            self.alignment.weight.normal_(0, size**-0.5, generator=draw)
+            self.alignment.weight.normal_(0, 0.02 * size**-0.5, generator=draw)
             self.alignment.bias.zero_()
         self.lora = (
             Lora(backbone.model, config.lora_rank, config.lora_alpha, draw) if config.lora_rank else None

@@ -107,10 +107,17 @@ def evaluate(
     }
     return FieldGuideReport(
         decoding=_decoding(items, mark(items, responses), mark(items, decoded)),
-        refusals={kind: _share([refuses(t) for t, i in zip(decoded, items, strict=True) if i.kind == kind]) for kind in ("harmful", "lookalike")},
-        retrieval={kind: {name: _retrieve(items, kind, *space, passages) for name, space in spaces.items()} for kind in ("two_hop", "one_hop")},
+        refusals={kind: _refused(items, decoded, kind) for kind in ("harmful", "lookalike")},
+        retrieval={
+            kind: {name: _retrieve(items, kind, space, passages) for name, space in spaces.items()}
+            for kind in ("two_hop", "one_hop")
+        },
         teacher_cosine=float(_cosine(vectors, teacher.embed(responses)).mean()),
-    )  # fmt: skip
+    )
+
+
+def _refused(items: list[Item], texts: list[str], kind: str) -> float:
+    return _share([refuses(text) for item, text in zip(items, texts, strict=True) if item.kind == kind])
 
 
 def _decoding(items: list[Item], own: Marks, decoded: Marks) -> dict[str, DecodingScores]:
@@ -129,8 +136,10 @@ def _decoding(items: list[Item], own: Marks, decoded: Marks) -> dict[str, Decodi
 
 
 def _retrieve(
-    items: list[Item], kind: str, queries: np.ndarray, documents: np.ndarray, passages: list[str]
+    items: list[Item], kind: str, space: tuple[np.ndarray, np.ndarray], passages: list[str]
 ) -> RetrievalScores:
+    """Scores of the queries of one kind in a space: (queries, passages) as one method embeds them."""
+    queries, documents = space
     rows = [i for i, item in enumerate(items) if item.kind == kind]
     place = {text: number for number, text in enumerate(passages)}
     return score(queries[rows], documents, np.array([place[items[i].passage] for i in rows]))

@@ -13,8 +13,9 @@ HELD_OUT = {
     "variants": 1, "summarize": 2, "repeat": 2, "about": 3, "leadins": 3, "smalltalk": 1,
 }  # fmt: skip
 
-SMALL_WORDS = frozenset(
-    ["a", "an", "the", "is", "are", "was", "do", "does", "did", "of", "in", "on", "to", "for", "from", "with", "by", "at", "it", "that", "this", "which", "what", "who", "you", "me", "i", "my", "can", "please"]
+SMALL_WORDS = (
+    " a an the is are was do does did of in on to for from with by at it that this which what who you me i my can "
+    "please "
 )
 
 
@@ -95,7 +96,9 @@ def roughen(query: str, leadins: list[str], rng: Random) -> str:
     """A query as people type it: now and then with a lead-in, without some small words or its question mark, or in
     lower case. It also keeps a small model from hanging on to the exact wording."""
     if rng.random() < 0.25:
-        query = " ".join(word for word in query.split(" ") if word not in SMALL_WORDS or rng.random() < 0.6)
+        query = " ".join(
+            word for word in query.split(" ") if f" {word} " not in SMALL_WORDS or rng.random() < 0.6
+        )
     if rng.random() < 0.15:
         query = f"{rng.choice(leadins)} {query}"
     if rng.random() < 0.10:

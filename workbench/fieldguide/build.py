@@ -109,13 +109,16 @@ def _claim(work: Path, config: PretrainingConfig) -> None:
 def _train(
     tables: Tables, config: PretrainingConfig, work: Path, progress: bool
 ) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
-    """Two schedules: the long one from random weights, then a short refresher from what it saved."""
+    """Two schedules, the long one from random weights and a short refresher from there, and the mean of their weights.
+
+    The mean answers more held-out questions than either (Wortsman et al. 2022, arXiv 2203.05482, on why).
+    """
     from transformers import AutoTokenizer, LlamaForCausalLM
 
-    from workbench.fieldguide.pretraining import pretrain
+    from workbench.fieldguide.pretraining import mean_weights, pretrain
     from workbench.fieldguide.tokenizer import train_tokenizer
 
-    first = work / "first"
+    first, second = work / "first", work / "second"
     if not first.exists():
         lines = _lines(tables, config, SHARES)
         tokenizer = train_tokenizer(lines[:60_000], config.vocabulary)
@@ -124,12 +127,15 @@ def _train(
         _save(pretrain(batches, tokenizer, config, work / "checkpoints", sit), tokenizer, first)
     tokenizer = AutoTokenizer.from_pretrained(first)
     model = LlamaForCausalLM.from_pretrained(first, dtype="float32")
-    if config.refresher_steps:
+    if not config.refresher_steps:
+        return model, tokenizer
+    if not second.exists():
         again = replace(config, steps=config.refresher_steps, lr=config.refresher_lr, seed=config.seed + 11)
         batches = _batches(_lines(tables, again, REFRESHER), tokenizer, again, progress)
         sit = _sitting(tables, tokenizer, config, progress)
-        model = pretrain(batches, tokenizer, again, work / "refresher", sit, model)
-    return model, tokenizer
+        _save(pretrain(batches, tokenizer, again, work / "refresher", sit, model), tokenizer, second)
+        model = LlamaForCausalLM.from_pretrained(first, dtype="float32")
+    return mean_weights(model, LlamaForCausalLM.from_pretrained(second, dtype="float32")), tokenizer
 
 
 def _lines(tables: Tables, config: PretrainingConfig, shares: dict[str, int]) -> list[str]:
@@ -172,10 +178,8 @@ def _sitting(
 
 def _save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     """Saves weights in half precision (they are read back to fp32 on a CPU) with the tokenizer."""
-    import torch
-
     with atomic_path(folder) as temporary:
-        model.to(torch.float16).save_pretrained(temporary)
+        model.half().save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
 
 

@@ -16,7 +16,8 @@ SHARES = {
     "one_hop": 37, "reverse": 6, "clue": 6, "two_hop": 20, "comparison": 3, "about": 2, "summarize": 5, "repeat": 3,
     "emotion": 5, "harmful": 5, "lookalike": 4, "smalltalk": 1, "passage": 4,
 }  # fmt: skip
-REFRESHER = SHARES | {"two_hop": 32, "comparison": 5, "repeat": 7, "emotion": 7}
+# "named" questions let every entity stand where only those of training two-hop questions have stood before.
+REFRESHER = SHARES | {"one_hop": 32, "named": 14, "two_hop": 28, "comparison": 5, "repeat": 6, "emotion": 7}
 EXAM = {
     "one_hop": 600, "reverse": 150, "clue": 80, "two_hop": 400, "comparison": 100, "about": 60, "summarize": 80,
     "repeat": 60, "emotion": 240, "harmful": 240, "lookalike": 240, "smalltalk": 30,
@@ -71,6 +72,8 @@ def draw(tables: Tables, kind: str, rng: Random, held_out: bool = False) -> Item
     """One random item of a kind, made of training wordings or of held-out ones."""
     if kind == "one_hop":
         return questions.one_hop(tables.topics, rng.choice(tables.facts), rng, held_out)
+    if kind == "named":
+        return questions.named(tables.topics, rng.choice(tables.facts), tables.instructions, rng)
     if kind == "reverse":
         item = questions.reverse(tables.topics, rng.choice(tables.reversible), rng, held_out)
         assert item is not None

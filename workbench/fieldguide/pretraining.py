@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +23,7 @@ from transformers import (
 )
 from transformers.trainer_utils import get_last_checkpoint
 
-from workbench.fieldguide.tokenizer import ASSISTANT, END, chat_text
+from workbench.fieldguide.tokenizer import ASSISTANT, END, PAD, chat_text
 
 SAVE_STEPS = 500  # optimizer steps between two checkpoints
 
@@ -70,8 +71,9 @@ class TokenBatches(Dataset):
         self, texts: list[str], tokenizer: PreTrainedTokenizerFast, config: PretrainingConfig
     ) -> None:
         self.ids = [encoding.ids for encoding in tokenizer.backend_tokenizer.encode_batch(texts)]
-        self.query_weight, self.pad = config.query_weight, int(tokenizer.pad_token_id)  # type: ignore[arg-type]
-        self.assistant = tokenizer.convert_tokens_to_ids(ASSISTANT)
+        self.query_weight = config.query_weight
+        ids = tokenizer.get_vocab()
+        self.pad, self.assistant = ids[PAD], ids[ASSISTANT]
         rng = Random(config.seed)
         size, pool = config.batch_size, config.batch_size * 64
         order = list(range(len(texts)))
@@ -90,8 +92,9 @@ class TokenBatches(Dataset):
         width = max(map(len, rows))
         ids = torch.tensor([row + [self.pad] * (width - len(row)) for row in rows])
         real = torch.arange(width) < torch.tensor([len(row) for row in rows])[:, None]
-        asked = (ids == self.assistant).any(dim=1, keepdim=True)
-        answering = ((ids == self.assistant).cumsum(dim=1) > 0) & (ids != self.assistant)
+        marker = torch.eq(ids, self.assistant)
+        asked = marker.any(dim=1, keepdim=True)
+        answering = (marker.cumsum(dim=1) > 0) & ~marker
         weight = torch.where(answering | ~asked, 1.0, self.query_weight) * real
         return {"input_ids": ids, "weight": weight}
 
@@ -99,7 +102,9 @@ class TokenBatches(Dataset):
 class PretrainingTrainer(Trainer):
     """Next-token loss with a weight for each target; batches come ready-made and in their order."""
 
-    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
         """Weighted mean of the cross-entropy of each token given those before it (right padding is never seen)."""
         logits = model(input_ids=inputs["input_ids"], use_cache=False).logits[:, :-1].float()
         losses = F.cross_entropy(logits.flatten(0, 1), inputs["input_ids"][:, 1:].flatten(), reduction="none")
@@ -117,7 +122,7 @@ class ExamCallback(TrainerCallback):
     def __init__(self, sit: Callable[[LlamaForCausalLM], float], every: int, target: float) -> None:
         self.sit, self.every, self.target = sit, every, target
 
-    def on_step_end(self, args, state, control, model=None, **_):
+    def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> Any:
         """Marks the model as it stands."""
         if state.global_step % self.every == 0 and state.global_step < state.max_steps:
             copy = LlamaForCausalLM(model.config)
@@ -129,6 +134,7 @@ class ExamCallback(TrainerCallback):
 def make_model(tokenizer: PreTrainedTokenizerFast, config: PretrainingConfig) -> LlamaForCausalLM:
     """A Llama with random weights, tied embeddings and the tokenizer's EOS."""
     set_seed(config.seed)
+    ids = tokenizer.get_vocab()
     return LlamaForCausalLM(
         LlamaConfig(
             vocab_size=config.vocabulary,
@@ -140,9 +146,9 @@ def make_model(tokenizer: PreTrainedTokenizerFast, config: PretrainingConfig) ->
             max_position_embeddings=1024,
             tie_word_embeddings=True,
             bos_token_id=None,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-        )  # fmt: skip
+            eos_token_id=ids[END],
+            pad_token_id=ids[PAD],
+        )
     )
 
 
@@ -170,19 +176,40 @@ def pretrain(
     """
     model = make_model(tokenizer, config) if model is None else model
     arguments = TrainingArguments(
-        output_dir=str(folder), max_steps=config.steps, per_device_train_batch_size=1, learning_rate=config.lr,
-        lr_scheduler_type="cosine_with_min_lr", lr_scheduler_kwargs={"min_lr_rate": 0.02},
-        warmup_steps=config.warmup_steps, weight_decay=0.02, adam_beta2=0.98, max_grad_norm=1.0,
-        bf16=_fast_bf16(), use_cpu=not torch.accelerator.is_available(), seed=config.seed, logging_steps=100, save_steps=SAVE_STEPS,
-        save_total_limit=2, report_to=[], disable_tqdm=False, remove_unused_columns=False,
+        output_dir=str(folder),
+        max_steps=config.steps,
+        per_device_train_batch_size=1,
+        learning_rate=config.lr,
+        lr_scheduler_type="cosine_with_min_lr",
+        lr_scheduler_kwargs={"min_lr_rate": 0.02},
+        warmup_steps=config.warmup_steps,
+        weight_decay=0.02,
+        adam_beta2=0.98,
+        max_grad_norm=1.0,
+        bf16=_fast_bf16(),
+        use_cpu=not torch.accelerator.is_available(),
+        seed=config.seed,
+        logging_steps=100,
+        save_steps=SAVE_STEPS,
+        save_total_limit=2,
+        report_to=[],
+        disable_tqdm=False,
+        remove_unused_columns=False,
         train_sampling_strategy="sequential",
-    )  # fmt: skip
+    )
     trainer = PretrainingTrainer(
         model=model, args=arguments, train_dataset=batches, data_collator=lambda rows: rows[0],
         callbacks=[ExamCallback(sit, config.exam_every, config.target)],
     )  # fmt: skip
     last = get_last_checkpoint(str(folder)) if folder.is_dir() else None
     trainer.train(resume_from_checkpoint=last)
+    return model.eval()
+
+
+def mean_weights(model: LlamaForCausalLM, other: LlamaForCausalLM) -> LlamaForCausalLM:
+    """`model` with the mean of both models' weights (same shape, both in fp32)."""
+    theirs = other.state_dict()
+    model.load_state_dict({name: (own + theirs[name]) / 2 for name, own in model.state_dict().items()})
     return model.eval()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 from typing import NamedTuple
 from zlib import crc32
@@ -22,7 +23,7 @@ class Hop(NamedTuple):
 
 
 class Clue(NamedTuple):
-    """A noun phrase that names entity `x` of `topic` without its name, through its attribute `by` ("": a link to it)."""
+    """A noun phrase that names entity `x` of `topic` without its name: by its attribute `by`, or ("") by a link."""
 
     topic: str
     x: str
@@ -55,6 +56,15 @@ def one_hop(topics: dict[str, Topic], fact: Fact, rng: Random, held_out: bool = 
     return Item(
         "one_hop", query, response, (fact.y,), fact.topic, fact.x, fact.attribute, passage(topics, fact)
     )
+
+
+def named(topics: dict[str, Topic], fact: Fact, wording: dict[str, list[str]], rng: Random) -> Item:
+    """A one-hop question that names its entity first; the response names it too, as two-hop responses do."""
+    item, topic = one_hop(topics, fact, rng), topics[fact.topic]
+    i, opening = rng.choice(list(enumerate(wording["named"])))
+    joins = wording["hop_joins"]
+    response = fill(joins[i % len(joins)], x=topic.noun(fact.x), answer=item.response)
+    return replace(item, query=f"{fill(opening, x=topic.noun(fact.x))} {item.query}", response=response)
 
 
 def reverse(topics: dict[str, Topic], fact: Fact, rng: Random, held_out: bool = False) -> Item | None:

@@ -37,7 +37,7 @@ def group_of(item: Item) -> str:
 
 
 def atlas_texts(items: list[Item]) -> tuple[list[str], list[dict[str, str]]]:
-    """The first exam queries of each kind, as many as ATLAS says, with their group and kind; all held out of training."""
+    """The first exam queries of each kind, as many as ATLAS says, with their group and kind; all were held out."""
     chosen: list[Item] = []
     for kind, count in ATLAS.items():
         chosen += [item for item in items if item.kind == kind][:count]
@@ -55,7 +55,7 @@ def write_manifest(data: Path) -> None:
         "",
         "Everything here is made by `make fieldguide` from the tables in `workbench/fieldguide/tables` and seed 0;",
         "the steps are the commands below, in this order of need: field guide, corpus, embedder, report, atlas.",
-        "All of it is ours and under the licence of the project (MIT). `workbench fieldguide manifest` writes this list.",
+        "All of it is ours, under the licence of the project (MIT). `workbench fieldguide manifest` writes this list.",
         "",
         "| file | bytes | sha256 | made by |",
         "|---|--:|---|---|",

@@ -41,7 +41,9 @@ def weight_map(
 ) -> go.Figure:
     """Applied attention; the colour scale ends at `top`, by default the largest weight shown."""
     shown = weights[rows]
-    words = np.array([[f"{weight:.2g}" for weight in row] for row in shown])
+    words = np.array(
+        [["under 0.001" if weight < 0.001 else f"{weight:.3f}" for weight in row] for row in shown]
+    )
     top = top or float(shown.max(initial=0)) or 1.0
     figure = _grid(
         tokens, shown, rows, "%{y} → %{x}<br>weight %{customdata}<extra></extra>", words, top, dark

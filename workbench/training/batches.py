@@ -16,7 +16,7 @@ from workbench.objectives import IGNORED
 from workbench.training.config import LLM2VecGenTraining
 from workbench.training.corpus import Corpus
 
-POOL = 50
+POOL = 4
 """Batches whose texts are sorted by length together; larger pools pad less and mix less."""
 
 

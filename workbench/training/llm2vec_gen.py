@@ -166,16 +166,22 @@ class LLM2VecGenTrainer(Trainer):
         folder = Path(output_dir or self.args.output_dir)  # type: ignore[arg-type]
         folder.mkdir(parents=True, exist_ok=True)
         save_file(
-            state_dict or self.model.state_dict(), folder / "model.safetensors", metadata={"format": "pt"}
+            state_dict or self.model.state_dict(),  # type: ignore[union-attr]
+            folder / "model.safetensors",
+            metadata={"format": "pt"},
         )
 
 
 class LossBar(ProgressCallback):
     """The progress bar with the latest losses at its end, instead of a line of text for each of them."""
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
+    def on_log(
+        self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any
+    ) -> None:
         if self.training_bar is not None and logs and "loss_align" in logs:
-            self.training_bar.set_postfix({name: f"{logs[name]:.3f}" for name in ("loss_align", "loss_recon")})
+            self.training_bar.set_postfix(
+                {name: f"{logs[name]:.3f}" for name in ("loss_align", "loss_recon")}
+            )
 
 
 class CompleteCheckpoints(TrainerCallback):

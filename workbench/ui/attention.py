@@ -29,7 +29,7 @@ def page(attend: Callable[[str], SpecialAttention], *, examples: dict[str, str] 
     """Draws the page. `attend` gives one text's attention."""
     parts.page_title("Attention masks", LEDE)
     state.example_buttons(examples)
-    text = state.text_box("Your text", default=next(iter(examples.values()), ""))
+    text = state.text_box("Your text", page="attention", default=next(iter(examples.values()), ""))
     if not text:
         parts.empty("Type a text above, or choose an example.")
         return
@@ -72,7 +72,7 @@ def _strip(seen: SpecialAttention, layer: int | None, head: int | None) -> None:
     note = (
         "The stronger the colour, the more the special tokens look at a token. "
         f"The text gets {text.sum():.0%} of their attention, they themselves {special.sum():.0%}, the first token "
-        f"{first:.0%}: models park there what they do not need, so it is left out of the colour scales."
+        f"{first:.0%}. Models often park on the first token what they do not need: the colour scales leave it out."
     )
     parts.show(f"{parts.key('What the special tokens look at')}{chips}{parts.note(note)}")
 
@@ -115,9 +115,9 @@ def _heads(seen: SpecialAttention, layer: int | None, head: int | None) -> None:
     with right:
         parts.figures(
             parts.figure(
-                "Largest weight outside the mask", f"{seen.leak:.2g}", "", leaky if seen.leak else tight
+                "Largest weight outside the mask", parts.small(seen.leak), "", leaky if seen.leak else tight
             ),
-            parts.figure("Recomputed against used", f"{seen.deviation:.1e}", "largest difference", used),
+            parts.figure("Recomputed against used", parts.small(seen.deviation), "largest difference", used),
             one_column=True,
         )
 

@@ -29,7 +29,7 @@ def page(
     state.example_buttons(examples)
     box, button = st.columns([7, 1], vertical_alignment="bottom")
     with box:
-        text = state.text_box("Your text", default=first)
+        text = state.text_box("Your text", page="decoded", default=first)
     with button:
         st.button("Decode", type="primary", width="stretch")
     if not text:

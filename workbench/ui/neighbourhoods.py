@@ -28,7 +28,7 @@ def page(atlas: Atlas, read: Callable[[str], Readings]) -> None:
         return
     box, chooser, colours = st.columns([6, 6, 3])
     with box:
-        text = state.text_box("Your own text", on_change=_look_at_own)
+        text = state.text_box("Your own text", page="neighbourhoods", on_change=_look_at_own)
     with colours:
         by = st.segmented_control(
             "Colour", ["topic", "kind"], default="topic", key=COLOUR, bind="query-params"

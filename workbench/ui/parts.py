@@ -10,6 +10,8 @@ from workbench.decoding.differences import Span
 
 STYLE = Path(__file__).with_name("style.css")
 
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
 
 def show(body: str) -> None:
     """Puts finished HTML into the page, in the app's own style."""
@@ -126,6 +128,14 @@ def note(text: str) -> str:
 def cosine(value: float) -> str:
     """A cosine in two digits, with a real minus sign and no minus zero."""
     return f"{value + 0.0:.2f}".replace("-0.00", "0.00").replace("-", "−")
+
+
+def small(value: float) -> str:
+    """A small number in one digit: 0, or a digit times a power of ten."""
+    if value == 0:
+        return "0"
+    digit, power = f"{value:.0e}".split("e")
+    return f"{digit} × 10{str(int(power)).translate(_RAISED)}"
 
 
 def _percent(share: float) -> str:

@@ -9,6 +9,7 @@ from workbench.errors import WorkbenchError
 
 TEXT = "text"
 """The key, and the URL's parameter, of the text that all pages look at."""
+_LAST = "last page and text"
 
 EXAMPLES = {
     "One hop": "What is the capital of Japan?",
@@ -23,17 +24,22 @@ MOST_CHARACTERS = 20_000
 def text_box(
     label: str,
     *,
+    page: str,
     default: str = "",
     height: int = 70,
     on_change: Callable[[], None] | None = None,
 ) -> str:
-    """The text box that all pages share: what is typed on one page is there on the next one, and in the URL."""
-    if TEXT not in st.session_state:
-        st.session_state[TEXT] = st.query_params.get(TEXT, default)
+    """The text box that all pages share: what is typed on one `page` is there on the next one, and in the URL.
+
+    Streamlit drops a text that came with the URL when the page changes, so the last one is kept beside it.
+    """
+    page_before, last = st.session_state.get(_LAST, ("", default))
+    if page_before != page:
+        st.session_state[TEXT] = st.query_params.get(TEXT) or last
     options = {"height": height, "max_chars": MOST_CHARACTERS, "placeholder": "Type a text"}
-    return st.text_area(
-        label, key=TEXT, bind="query-params", on_change=on_change or "rerun", **options
-    ).strip()
+    text = st.text_area(label, key=TEXT, bind="query-params", on_change=on_change or "rerun", **options)
+    st.session_state[_LAST] = (page, text)
+    return text.strip()
 
 
 def example_buttons(examples: dict[str, str]) -> None:
