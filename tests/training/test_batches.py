@@ -107,4 +107,5 @@ def test_buckets_pad_little(tiny_backbone):
     queries, responses = draw.integers(5, 30, 3200), draw.integers(5, 50, 3200)
     order = BatchOrder(lengths_only(tiny_backbone, queries, responses), batch_size=32, epochs=1, seed=0)
     padded = sum(len(batch) * responses[batch].max() for batch in order)
-    assert padded / responses.sum() < 1.05
+    unsorted = sum(32 * responses[start : start + 32].max() for start in range(0, 3200, 32))
+    assert padded < 0.8 * unsorted

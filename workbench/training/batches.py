@@ -17,7 +17,7 @@ from workbench.training.config import LLM2VecGenTraining
 from workbench.training.corpus import Corpus
 
 POOL = 4
-"""Batches whose texts are sorted by length together; larger pools pad less and mix less."""
+"""Batches whose texts are sorted by length together; larger pools pad less, and make batches of one kind of text."""
 
 
 class Batch(NamedTuple):
