@@ -39,7 +39,7 @@ def text_box(
     options = {"height": height, "max_chars": MOST_CHARACTERS, "placeholder": "Type a text"}
     text = st.text_area(label, key=TEXT, bind="query-params", on_change=on_change or "rerun", **options)
     st.session_state[_LAST] = (page, text)
-    return text.strip()
+    return (text or "").strip()
 
 
 def example_buttons(examples: dict[str, str]) -> None:
