@@ -25,7 +25,7 @@ fieldguide:  ## the shipped default again, all of it, from its seed: at most an 
 
 embedder:  ## the shipped embedder again, from the cached responses
 	workbench train llm2vec-gen --queries data/fieldguide/corpus.jsonl --output data/embedders/llm2vec-gen \
-		--lr 1.5e-3 --batch-size 32 --epochs 5 --align-reduction sum --w-align 10 --bf16 on
+		--lr 2e-3 --batch-size 32 --epochs 3 --align-reduction sum --bf16 on
 
 app:
 	streamlit run app.py
