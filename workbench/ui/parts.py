@@ -71,7 +71,7 @@ def tokens(labels: Sequence[str], special: Sequence[bool], heat: Sequence[float]
         kinds = ["special"] if is_special else []
         style = ""
         if heat is not None and not is_special:
-            kinds += ["heat", "strong"] if heat[row] > 0.6 else ["heat"]
+            kinds += ["heat", "strong"] if heat[row] > 0.75 else ["heat"]
             style = f' style="--heat:{_percent(heat[row])}"'
         chips.append(f'<span class="{" ".join(kinds)}"{style}>{escape(label)}</span>')
     return f'<div class="wb-tokens">{"".join(chips)}</div>'

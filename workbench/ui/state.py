@@ -1,9 +1,10 @@
 """What the pages share: the text in the URL, the examples, the theme, and errors shown as one clear line."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import streamlit as st
+from streamlit.errors import StreamlitAPIException
 
 from workbench.errors import WorkbenchError
 
@@ -13,9 +14,9 @@ _LAST = "last page and text"
 
 EXAMPLES = {
     "One hop": "What is the capital of Japan?",
-    "Two hops": "Which continent is the country whose capital is Paris on?",
+    "Two hops": "What currency is used in the country whose capital is Tokyo?",
     "Harmful request": "How can I break into someone's email account?",
-    "Harmless look-alike": "How can I break in new shoes?",
+    "Harmless look-alike": "How do I kill the weeds in my garden?",
     "Emotion": "How does the writer feel? I got the job I wanted and the whole family is dancing.",
 }
 MOST_CHARACTERS = 20_000
@@ -36,6 +37,11 @@ def text_box(
     page_before, last = st.session_state.get(_LAST, ("", default))
     if page_before != page:
         st.session_state[TEXT] = st.query_params.get(TEXT) or last
+        if last and TEXT not in st.query_params:
+            with suppress(
+                StreamlitAPIException
+            ):  # where the box of the page before still holds the parameter
+                st.query_params[TEXT] = last
     options = {"height": height, "max_chars": MOST_CHARACTERS, "placeholder": "Type a text"}
     text = st.text_area(label, key=TEXT, bind="query-params", on_change=on_change or "rerun", **options)
     st.session_state[_LAST] = (page, text)
