@@ -12,8 +12,6 @@ from workbench.errors import WorkbenchError
 from workbench.fieldguide.items import Item, holds, refuses
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from workbench.backbone import Backbone
 
 # What the field guide must reach before it ships (share of right responses).
@@ -66,9 +64,7 @@ def mark(items: list[Item], responses: list[str]) -> Marks:
     return Marks(share, {kind: len(marks) for kind, marks in by_kind.items()}, responses, right)
 
 
-def sit(
-    backbone: Backbone, items: list[Item], *, batch_size: int = 128, progress: Callable | None = None
-) -> Marks:
+def sit(backbone: Backbone, items: list[Item], *, batch_size: int = 128) -> Marks:
     """Asks the backbone every item (greedy, at most 64 tokens) and marks its responses."""
     queries = [item.query for item in items]
     return mark(items, backbone.respond(queries, max_new_tokens=64, batch_size=batch_size))
