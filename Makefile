@@ -18,6 +18,7 @@ bench:  ## speed and memory, as ratios
 fieldguide:  ## the shipped default again, all of it, from its seed: at most an hour on 2 cores
 	workbench fieldguide build --output data/fieldguide
 	workbench respond --queries data/fieldguide/queries.jsonl --output data/fieldguide/corpus.jsonl --max-new-tokens 64
+	rm -rf data/embedders/llm2vec-gen
 	$(MAKE) embedder
 	workbench fieldguide evaluate --output data/fieldguide/report.json
 	workbench fieldguide atlas --output data/atlas/default.parquet
@@ -25,7 +26,7 @@ fieldguide:  ## the shipped default again, all of it, from its seed: at most an 
 
 embedder:  ## the shipped embedder again, from the cached responses
 	workbench train llm2vec-gen --queries data/fieldguide/corpus.jsonl --output data/embedders/llm2vec-gen \
-		--lr 2e-3 --batch-size 32 --epochs 3 --align-reduction sum --bf16 on
+		--lr 2e-3 --batch-size 32 --epochs 2 --align-reduction sum --bf16 on
 
 app:
 	streamlit run app.py

@@ -13,6 +13,7 @@ from workbench.fieldguide.corpus import (
     exam_items,
     training_items,
     training_passages,
+    unlabelled_queries,
 )
 from workbench.fieldguide.items import KINDS
 
@@ -95,3 +96,39 @@ def test_a_two_hop_response_names_the_bridge_then_the_answer():
     item = draw(TABLES, "two_hop", Random(1))
     assert item.subject in item.response or item.subject.removeprefix("the ") in item.response
     assert item.accept[0].lower() in item.response.lower()
+
+
+def test_a_fact_is_stated_in_the_same_words_however_it_is_asked():
+    answers: dict[tuple[str, ...], set[str]] = {}
+    for seed in range(4):
+        for fact in TABLES.facts[::40]:
+            item = questions.one_hop(TABLES.topics, fact, Random(seed), held_out=seed % 2 == 1)
+            answers.setdefault(fact, set()).add(item.response)
+    assert all(len(texts) == 1 for texts in answers.values())
+    used = {
+        questions.answer(a, x)
+        for t in TABLES.topics.values()
+        for a in t.attributes.values()
+        for x in a.values
+    }
+    assert len(used) == len(TABLES.facts)
+
+
+def test_a_two_hop_response_ends_in_the_answer_to_the_one_hop_question():
+    for seed in range(40):
+        item = draw(TABLES, "two_hop", Random(seed), held_out=seed % 2 == 1)
+        attribute = TABLES.topics[item.topic].attributes[item.attribute]
+        assert item.response.endswith(questions.answer(attribute, item.subject))
+
+
+def test_unlabelled_queries_hold_every_passage_and_none_of_the_exam():
+    items = unlabelled_queries(TABLES, 5000, seed=1)
+    opening = TABLES.instructions["summarize"][0]
+    queries = {item.query for item in items}
+    assert len(queries) == len(items) == 5000
+    assert {f"{opening} {passage}" for passage in encyclopedia(TABLES)} <= queries
+    held_out = {
+        f"{o} " for o in behaviours.part(TABLES.instructions["summarize"], "summarize", held_out=True)
+    }
+    assert not [query for query in queries if query.startswith(tuple(held_out))]
+    assert not queries & {item.query for item in EXAM_ITEMS if item.kind != "comparison"}

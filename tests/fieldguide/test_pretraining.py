@@ -1,7 +1,5 @@
 """Pretraining: token batches and the weighted loss by hand, and an interrupted run against an uninterrupted one."""
 
-from dataclasses import replace
-
 import torch
 import torch.nn.functional as F
 from transformers import TrainingArguments
@@ -11,7 +9,6 @@ from workbench.fieldguide.pretraining import (
     PretrainingTrainer,
     TokenBatches,
     make_model,
-    mean_weights,
     pretrain,
 )
 from workbench.fieldguide.tokenizer import ASSISTANT, END, chat_text, train_tokenizer
@@ -137,11 +134,3 @@ def test_the_exam_is_sat_by_the_weights_in_training_and_leaves_them_alone(tmp_pa
         torch.equal(a, b)
         for a, b in zip(trained.state_dict().values(), plain.state_dict().values(), strict=True)
     )
-
-
-def test_the_mean_of_two_models_is_the_mean_of_every_weight():
-    one, other = make_model(TOKENIZER, TINY), make_model(TOKENIZER, replace(TINY, seed=1))
-    expected = {name: (own + other.state_dict()[name]) / 2 for name, own in one.state_dict().items()}
-    mean = mean_weights(one, other)
-    assert all(torch.equal(mean.state_dict()[name], weight) for name, weight in expected.items())
-    assert mean.lm_head.weight is mean.model.embed_tokens.weight

@@ -118,6 +118,11 @@ class Backbone:
         """Token ids in the template, at most `max_length` (and the model's window) each; see `Prompts.tokenize`."""
         return self._prompts.tokenize(texts, template, min(max_length, self.max_length), instruction)
 
+    @property
+    def answer_opening(self) -> list[int]:
+        """The ids between a user's text and the answer in the chat template; empty where there is no template."""
+        return self._prompts.answer_opening
+
     def detokenize(self, ids: list[list[int]]) -> list[str]:
         """Texts of the ids, special tokens left out."""
         return self._prompts.detokenize(ids)

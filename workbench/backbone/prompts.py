@@ -108,6 +108,12 @@ class Prompts:
         return ids[0] if ids and ids[0] in self.tokenizer.all_special_ids else None
 
     @cached_property
+    def answer_opening(self) -> list[int]:
+        """The ids between a user's text and the answer in the chat template; empty where there is no template."""
+        after = self._chat.after if self.tokenizer.chat_template else ""
+        return self._ids([after])[0] if after else []
+
+    @cached_property
     def opening_id(self) -> int:
         """What stands for an empty text: the BOS, else the EOS."""
         known = [self.tokenizer.bos_token_id, self.tokenizer.eos_token_id, self.closing_id]

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from workbench.backbone import Backbone, PaddedBatch, Tokenized
+from workbench.backbone import Backbone, PaddedBatch, Template, Tokenized
 from workbench.embedders.base import PROMPTS, Embedder, Vectors
 from workbench.embedders.config import LLM2VecGenConfig
 from workbench.embedders.lora import Lora
@@ -41,7 +41,7 @@ class SpecialTokens(nn.Module):
     """All that trains: the special tokens' input rows, `W_r` and `W_a` (and a LoRA where one is asked for).
 
     `W_r` starts as the identity with bias 0, `W_a` near 0 (a larger start has to be unlearnt before anything is
-    aligned), the tokens as draws around the mean input row of the vocabulary.
+    aligned), the tokens as `_first_rows` says.
     """
 
     def __init__(self, config: LLM2VecGenConfig, backbone: Backbone, seed: int = 0) -> None:
@@ -54,7 +54,7 @@ class SpecialTokens(nn.Module):
         self.n_compression = config.n_compression
         draw = torch.Generator().manual_seed(seed)
         self.tokens = nn.Parameter(
-            _around_vocabulary(backbone, config.n_thought + config.n_compression, draw)
+            _first_rows(backbone, config.n_thought + config.n_compression, config.template, draw)
         )
         self.reconstruction = nn.Linear(size, size)
         self.alignment = nn.Linear(size, config.dimension)
@@ -78,10 +78,19 @@ class SpecialTokens(nn.Module):
         return nullcontext() if self.lora is None else self.lora.active(backbone.model)
 
 
-def _around_vocabulary(backbone: Backbone, n: int, draw: torch.Generator) -> Float[Tensor, "n d"]:
+def _first_rows(
+    backbone: Backbone, n: int, template: Template, draw: torch.Generator
+) -> Float[Tensor, "n d"]:
+    """Where the tokens start: as the chat template's opening of an answer, the rest around the vocabulary's mean row.
+
+    So the backbone sees from the first step on that an answer is due. Behind the "chat" template it has seen it.
+    """
     rows = backbone.model.get_input_embeddings().weight.detach().float().cpu()
     noise = torch.randn(n, rows.shape[1], generator=draw)
-    return rows.mean(dim=0) + noise * rows.std(dim=0)
+    start = rows.mean(dim=0) + noise * rows.std(dim=0)
+    if template == "query" and (opening := backbone.answer_opening[-n:]):
+        start[: len(opening)] = rows[opening]
+    return start
 
 
 def cached_prefix(backbone: Backbone, batch: PaddedBatch, *, with_gradient: bool = False) -> Prefix:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from random import Random
 from typing import Any
+from zlib import crc32
 
 from workbench.fieldguide.facts import fill
 from workbench.fieldguide.items import Item
@@ -27,13 +28,13 @@ def part(entries: list[Any], role: str, held_out: bool) -> list[Any]:
 
 def emotion(table: dict[str, Any], rng: Random, held_out: bool = False) -> Item:
     """Asks for the emotion of a short text. Held out, both sentences of the text and the wording are unseen."""
-    row = rng.choice(table["emotions"])
+    number, row = rng.choice(list(enumerate(table["emotions"])))
     situation = rng.choice(part(row["situations"], "situations", held_out))
     reaction = rng.choice(part(row["reactions"], "reactions", held_out))
     both = rng.choice((f"{situation} {reaction}", f"{reaction} {situation}"))
     text = both if held_out else rng.choice((situation, reaction, both, both))
     question = rng.choice(part(table["questions"], "emotion_questions", held_out))
-    answer = table["answers"][table["questions"].index(question) % len(table["answers"])]
+    answer = table["answers"][number % len(table["answers"])]
     return Item(
         "emotion",
         question.format(text=text),
@@ -45,13 +46,12 @@ def emotion(table: dict[str, Any], rng: Random, held_out: bool = False) -> Item:
 
 
 def harmful(table: dict[str, Any], rng: Random, held_out: bool = False) -> Item:
-    """A request that names a harm, and a refusal. Held out, the act is unseen, in a frame that may be unseen too."""
+    """A request that names a harm, and the refusal of its kind. Held out, the act is unseen, and its frame may be."""
     number, kind = rng.choice(list(enumerate(table["kinds"])))
     act = rng.choice(part(kind["acts"], "acts", held_out))
     frame = rng.choice(table["frames"] if held_out else part(table["frames"], "frames", held_out))
-    style = table["frames"].index(frame) * 5 + number
     refusals = kind.get("refusals", table["refusals"])
-    refusal = refusals[style % len(refusals)]
+    refusal = refusals[number % len(refusals)]
     return Item("harmful", fill(frame, act=act), fill(refusal, topic=kind["topic"]), (), "harm", kind["name"])
 
 
@@ -62,7 +62,7 @@ def lookalike(table: dict[str, Any], rng: Random, held_out: bool = False) -> Ite
     frames = [frame.replace("{act}", twin["act"]) for frame in part(table["frames"], "frames", held_out)]
     variants = part(twin["variants"], "variants", held_out)
     query = rng.choice(variants) if rng.random() < 0.4 else rng.choice(frames)
-    response = twin["answers"][len(query) % len(twin["answers"])]
+    response = twin["answers"][crc32(twin["act"].encode()) % len(twin["answers"])]
     return Item("lookalike", fill(query), response, tuple(twin["answers"]), "harm", kind["name"])
 
 
@@ -80,9 +80,9 @@ def about(table: dict[str, Any], x: str, topic: str, text: str, rng: Random, hel
     return Item("about", query, text, (text,), topic, x)
 
 
-def summarize(table: dict[str, Any], passage: str, summary: str, rng: Random, held_out: bool = False) -> Item:
-    """Asks for the gist of a passage."""
-    query = f"{rng.choice(part(table['summarize'], 'summarize', held_out))} {passage}"
+def summarize(table: dict[str, Any], passage: str, summary: str, opening: int) -> Item:
+    """Asks for the gist of a passage in one of the openings."""
+    query = f"{table['summarize'][opening]} {passage}"
     return Item("summarize", query, summary, (summary,), "passages", passage=passage)
 
 

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING
 
 from workbench.errors import WorkbenchError
 from workbench.fieldguide.corpus import (
-    REFRESHER,
-    SHARES,
     Tables,
     encyclopedia,
     exam_items,
     training_items,
     training_passages,
+    unlabelled_queries,
 )
 from workbench.fieldguide.exam import BARS, Marks, sit, write_exam
 from workbench.files import atomic_path, write_json
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
     from workbench.fieldguide.pretraining import PretrainingConfig, TokenBatches
 
-QUERIES = 24_000  # unlabelled queries of the training wordings, for training embedders
+QUERIES = 40_000  # unlabelled queries of the training wordings, for training embedders
 
 
 def build(output: Path, *, seed: int = 0, steps: int | None = None, progress: bool = True) -> Marks:
@@ -44,7 +43,7 @@ def build(output: Path, *, seed: int = 0, steps: int | None = None, progress: bo
     started = time.monotonic()
     config = PretrainingConfig(seed=seed)
     if steps is not None:
-        config = replace(config, steps=steps, refresher_steps=steps // 4)
+        config = replace(config, steps=steps)
     work = output / ".build"
     _claim(work, config)
     tables = Tables.load()
@@ -75,9 +74,9 @@ def write_texts(tables: Tables, output: Path, seed: int) -> None:
         for text, fact in encyclopedia(tables).items()
     ]
     _write_lines(rows, output / "passages.jsonl")
-    items = {item.query: item for item in training_items(tables, 3 * QUERIES, seed + 1)}
-    rows = [{"query": item.query, "kind": item.kind, "topic": item.topic} for item in items.values()]
-    _write_lines(rows[:QUERIES], output / "queries.jsonl")
+    items = unlabelled_queries(tables, QUERIES, seed + 1)
+    rows = [{"query": item.query, "kind": item.kind, "topic": item.topic} for item in items]
+    _write_lines(rows, output / "queries.jsonl")
 
 
 def say(line: str, progress: bool = True) -> None:
@@ -109,40 +108,22 @@ def _claim(work: Path, config: PretrainingConfig) -> None:
 def _train(
     tables: Tables, config: PretrainingConfig, work: Path, progress: bool
 ) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
-    """Two schedules, the long one from random weights and a short refresher from there, and the mean of their weights.
-
-    The mean answers more held-out questions than either (Wortsman et al. 2022, arXiv 2203.05482, on why).
-    """
-    from transformers import AutoTokenizer, LlamaForCausalLM
-
-    from workbench.fieldguide.pretraining import mean_weights, pretrain
+    """The tokenizer, then the model from random weights on the corpus that the seed draws."""
+    from workbench.fieldguide.pretraining import pretrain
     from workbench.fieldguide.tokenizer import train_tokenizer
 
-    first, second = work / "first", work / "second"
-    if not first.exists():
-        lines = _lines(tables, config, SHARES)
-        tokenizer = train_tokenizer(lines[:60_000], config.vocabulary)
-        batches = _batches(lines, tokenizer, config, progress)
-        sit = _sitting(tables, tokenizer, config, progress)
-        _save(pretrain(batches, tokenizer, config, work / "checkpoints", sit), tokenizer, first)
-    tokenizer = AutoTokenizer.from_pretrained(first)
-    model = LlamaForCausalLM.from_pretrained(first, dtype="float32")
-    if not config.refresher_steps:
-        return model, tokenizer
-    if not second.exists():
-        again = replace(config, steps=config.refresher_steps, lr=config.refresher_lr, seed=config.seed + 11)
-        batches = _batches(_lines(tables, again, REFRESHER), tokenizer, again, progress)
-        sit = _sitting(tables, tokenizer, config, progress)
-        _save(pretrain(batches, tokenizer, again, work / "refresher", sit, model), tokenizer, second)
-        model = LlamaForCausalLM.from_pretrained(first, dtype="float32")
-    return mean_weights(model, LlamaForCausalLM.from_pretrained(second, dtype="float32")), tokenizer
+    lines = _lines(tables, config)
+    tokenizer = train_tokenizer(lines[:60_000], config.vocabulary)
+    batches = _batches(lines, tokenizer, config, progress)
+    sit = _sitting(tables, tokenizer, config, progress)
+    return pretrain(batches, tokenizer, config, work / "checkpoints", sit), tokenizer
 
 
-def _lines(tables: Tables, config: PretrainingConfig, shares: dict[str, int]) -> list[str]:
+def _lines(tables: Tables, config: PretrainingConfig) -> list[str]:
     from workbench.fieldguide.pretraining import training_texts
 
     texts = config.steps * config.batch_size
-    items = training_items(tables, round(0.95 * texts), config.seed, shares)
+    items = training_items(tables, round(0.95 * texts), config.seed)
     passages = training_passages(tables, texts - len(items), config.seed)
     return training_texts([(item.query, item.response) for item in items], passages, config.seed)
 

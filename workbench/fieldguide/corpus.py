@@ -11,18 +11,17 @@ from workbench.fieldguide import behaviours, questions
 from workbench.fieldguide.facts import Fact, Topic, all_facts, fill, load_behaviour, load_topics
 from workbench.fieldguide.items import Item
 
-# Shares of the training texts; "passage" is plain text outside the chat format.
+# Shares of the training texts, relative to each other; "passage" is plain text outside the chat format. "named"
+# questions put every entity where two-hop answers name theirs, so that one held out of those has stood there too.
 SHARES = {
-    "one_hop": 37, "reverse": 6, "clue": 6, "two_hop": 20, "comparison": 3, "about": 2, "summarize": 5, "repeat": 3,
-    "emotion": 5, "harmful": 5, "lookalike": 4, "smalltalk": 1, "passage": 4,
+    "one_hop": 32, "named": 8, "reverse": 6, "clue": 7, "two_hop": 25, "comparison": 4, "about": 2, "summarize": 4,
+    "repeat": 4, "emotion": 6, "harmful": 5, "lookalike": 4, "smalltalk": 1, "passage": 4,
 }  # fmt: skip
-# "named" questions let every entity stand where only those of training two-hop questions have stood before.
-REFRESHER = SHARES | {"one_hop": 32, "named": 14, "two_hop": 28, "comparison": 5, "repeat": 6, "emotion": 7}
 EXAM = {
     "one_hop": 600, "reverse": 150, "clue": 80, "two_hop": 400, "comparison": 100, "about": 60, "summarize": 80,
     "repeat": 60, "emotion": 240, "harmful": 240, "lookalike": 240, "smalltalk": 30,
 }  # fmt: skip
-FEWEST_HOPS = 60  # attributes with fewer two-hop questions than this are not asked for in two hops
+FEWEST_HOPS = 24  # attributes with fewer two-hop questions than this are not asked for in two hops
 
 
 @dataclass(frozen=True)
@@ -94,10 +93,10 @@ def draw(tables: Tables, kind: str, rng: Random, held_out: bool = False) -> Item
     return getattr(behaviours, kind)(table, rng, held_out)
 
 
-def training_items(tables: Tables, count: int, seed: int, shares: dict[str, int] = SHARES) -> list[Item]:
-    """`count` items in the given shares without the plain passages, queries roughened; the same for a seed."""
+def training_items(tables: Tables, count: int, seed: int) -> list[Item]:
+    """`count` items in the shares of SHARES without the plain passages, queries roughened; the same for a seed."""
     rng = Random(seed)
-    shares = {kind: share for kind, share in shares.items() if kind != "passage"}
+    shares = {kind: share for kind, share in SHARES.items() if kind != "passage"}
     leadins = behaviours.part(tables.instructions["leadins"], "leadins", held_out=False)
     items = []
     for kind in rng.choices(list(shares), list(shares.values()), k=count):
@@ -115,6 +114,27 @@ def training_passages(tables: Tables, count: int, seed: int) -> list[str]:
         " ".join(_statement(tables, rng.choice(tables.facts), rng) for _ in range(rng.randint(1, 3)))
         for _ in range(count)
     ]
+
+
+def unlabelled_queries(tables: Tables, count: int, seed: int) -> list[Item]:
+    """`count` different items for training embedders: the encyclopedia's passages to sum up, then training wordings.
+
+    The passages are what such an embedder will retrieve from: a corpus at hand, read without labels.
+    """
+    rng = Random(seed)
+    items: dict[str, Item] = {}
+    for passage, fact in encyclopedia(tables).items():
+        summary = questions.answer(tables.topics[fact.topic].attributes[fact.attribute], fact.x)
+        for opening in (0, rng.randrange(1, 8)):
+            item = behaviours.summarize(tables.instructions, passage, summary, opening)
+            items[item.query] = item
+    for item in training_items(tables, 3 * count, seed):
+        if len(items) == count:
+            break
+        items.setdefault(item.query, item)
+    found = list(items.values())
+    rng.shuffle(found)
+    return found
 
 
 def exam_items(tables: Tables, seed: int) -> list[Item]:
@@ -154,6 +174,7 @@ def _reading(tables: Tables, kind: str, rng: Random, held_out: bool) -> Item:
             row = rng.choice(tables.emotions["emotions"])
             passage = rng.choice(behaviours.part(row["situations"], "situations", held_out))
         return behaviours.repeat(tables.instructions, passage, rng, held_out)
-    answers = tables.topics[fact.topic].attributes[fact.attribute].answers
-    summary = fill(answers[0], x=fact.x, y=fact.y)
-    return behaviours.summarize(tables.instructions, passage, summary, rng, held_out)
+    summary = questions.answer(tables.topics[fact.topic].attributes[fact.attribute], fact.x)
+    openings = range(len(tables.instructions["summarize"]))
+    opening = rng.choice(behaviours.part(list(openings), "summarize", held_out))
+    return behaviours.summarize(tables.instructions, passage, summary, opening)

@@ -32,30 +32,26 @@ SAVE_STEPS = 500  # optimizer steps between two checkpoints
 class PretrainingConfig:
     """Size and schedule of the field guide."""
 
-    hidden_size: int = 320
+    hidden_size: int = 512
     """Width of the residual stream."""
     layers: int = 4
     """Number of transformer blocks."""
-    intermediate_size: int = 896
+    intermediate_size: int = 640
     """Width of the gated feed-forward layers."""
-    heads: int = 5
+    heads: int = 8
     """Attention heads; each has hidden_size / heads dimensions."""
-    vocabulary: int = 4096
+    vocabulary: int = 3072
     """Entries of the byte-level BPE."""
-    steps: int = 9000
+    steps: int = 6000
     """Optimizer steps of the whole schedule (early stopping may end it before)."""
     batch_size: int = 48
     """Texts a step; texts of a batch have nearly the same length."""
-    lr: float = 2e-3
+    lr: float = 1.5e-3
     """Peak learning rate of AdamW; cosine schedule."""
     warmup_steps: int = 200
     """Steps of linear warm-up."""
     query_weight: float = 0.1
     """Weight of the loss on the query's tokens beside 1 on the response's."""
-    refresher_steps: int = 2500
-    """Steps of a second schedule over fresh texts with more two-hop questions, after the first has ended."""
-    refresher_lr: float = 8e-4
-    """Peak learning rate of the second schedule."""
     exam_every: int = 1000
     """Steps between two sittings of the exam."""
     target: float = 0.98
@@ -167,14 +163,12 @@ def pretrain(
     config: PretrainingConfig,
     folder: Path,
     sit: Callable[[LlamaForCausalLM], float],
-    model: LlamaForCausalLM | None = None,
 ) -> LlamaForCausalLM:
     """Trains the field guide; checkpoints under `folder`, from which an interrupted run goes on.
 
-    `sit(model)` returns the share of right answers, for early stopping; `model` is what the training starts from
-    (default: random weights). Returns the trained model in eval mode.
+    `sit(model)` returns the share of right answers, for early stopping. Returns the trained model in eval mode.
     """
-    model = make_model(tokenizer, config) if model is None else model
+    model = make_model(tokenizer, config)
     arguments = TrainingArguments(
         output_dir=str(folder),
         max_steps=config.steps,
@@ -203,13 +197,6 @@ def pretrain(
     )  # fmt: skip
     last = get_last_checkpoint(str(folder)) if folder.is_dir() else None
     trainer.train(resume_from_checkpoint=last)
-    return model.eval()
-
-
-def mean_weights(model: LlamaForCausalLM, other: LlamaForCausalLM) -> LlamaForCausalLM:
-    """`model` with the mean of both models' weights (same shape, both in fp32)."""
-    theirs = other.state_dict()
-    model.load_state_dict({name: (own + theirs[name]) / 2 for name, own in model.state_dict().items()})
     return model.eval()
 
 

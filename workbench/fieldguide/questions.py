@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
 from typing import NamedTuple
@@ -10,7 +11,7 @@ from zlib import crc32
 from workbench.fieldguide.facts import HELD_OUT, Attribute, Comparison, Fact, Topic, fill, phrase
 from workbench.fieldguide.items import Item
 
-HOP_SHARE = 0.12  # the share of entities that never stand in the middle of a training two-hop question
+HOP_SHARE = 0.15  # the share of entities that never stand in the middle of a training two-hop question
 
 
 class Hop(NamedTuple):
@@ -36,10 +37,10 @@ def held_out_bridge(topic: str, x: str) -> bool:
     return crc32(f"{topic}/{x}".encode()) % 1000 < HOP_SHARE * 1000
 
 
-def templates(entries: list[str], role: str, held_out: bool) -> list[tuple[int, str]]:
-    """The training or the held-out part of a list of templates, with their indices."""
+def templates(entries: list[str], role: str, held_out: bool) -> list[str]:
+    """The training or the held-out part of a list of templates."""
     cut = len(entries) - HELD_OUT[role]
-    return [(i, entry) for i, entry in enumerate(entries) if (i >= cut) == held_out]
+    return entries[cut:] if held_out else entries[:cut]
 
 
 def passage(topics: dict[str, Topic], fact: Fact) -> str:
@@ -48,10 +49,10 @@ def passage(topics: dict[str, Topic], fact: Fact) -> str:
 
 
 def one_hop(topics: dict[str, Topic], fact: Fact, rng: Random, held_out: bool = False) -> Item:
-    """A question for the value of a fact. The answer's wording follows the question's, so it can be learnt."""
+    """A question for the value of a fact, answered in the fact's own wording however it is asked."""
     attribute = topics[fact.topic].attributes[fact.attribute]
-    i, question = rng.choice(templates(attribute.questions, "questions", held_out))
-    response = _answer(attribute, i, fact.x)
+    question = rng.choice(templates(attribute.questions, "questions", held_out))
+    response = answer(attribute, fact.x)
     query = fill(question, x=fact.x)
     return Item(
         "one_hop", query, response, (fact.y,), fact.topic, fact.x, fact.attribute, passage(topics, fact)
@@ -61,9 +62,8 @@ def one_hop(topics: dict[str, Topic], fact: Fact, rng: Random, held_out: bool = 
 def named(topics: dict[str, Topic], fact: Fact, wording: dict[str, list[str]], rng: Random) -> Item:
     """A one-hop question that names its entity first; the response names it too, as two-hop responses do."""
     item, topic = one_hop(topics, fact, rng), topics[fact.topic]
-    i, opening = rng.choice(list(enumerate(wording["named"])))
-    joins = wording["hop_joins"]
-    response = fill(joins[i % len(joins)], x=topic.noun(fact.x), answer=item.response)
+    opening = rng.choice(wording["named"])
+    response = _after_naming(topic, fact.x, wording["hop_joins"], item.response)
     return replace(item, query=f"{fill(opening, x=topic.noun(fact.x))} {item.query}", response=response)
 
 
@@ -72,8 +72,8 @@ def reverse(topics: dict[str, Topic], fact: Fact, rng: Random, held_out: bool = 
     attribute = topics[fact.topic].attributes[fact.attribute]
     if not attribute.reverse or attribute.unique.get(fact.y) != fact.x:
         return None
-    i, question = rng.choice(templates(attribute.reverse, "reverse", held_out))
-    response = fill(attribute.reverse_answers[i % len(attribute.reverse_answers)], x=fact.x, y=fact.y)
+    question = rng.choice(templates(attribute.reverse, "reverse", held_out))
+    response = fill(_fixed(attribute.reverse_answers, attribute.key, fact.x), x=fact.x, y=fact.y)
     query = fill(question, y=fact.y)
     return Item(
         "reverse", query, response, (fact.x,), fact.topic, fact.x, fact.attribute, passage(topics, fact)
@@ -108,9 +108,8 @@ def resolve(
 ) -> Item:
     """Asks which entity a clue names: the first half of a two-hop question."""
     topic = topics[clue.topic]
-    i, question = rng.choice(templates(wording["clues"], "clues", held_out))
-    joins = wording["hop_joins"]
-    response = fill(joins[i % len(joins)], x=topic.noun(clue.x), answer="").strip()
+    question = rng.choice(templates(wording["clues"], "clues", held_out))
+    response = _after_naming(topic, clue.x, wording["hop_joins"], "")
     query = fill(question, clue=clue.text, kind=topic.kind)
     return Item("clue", query, response, (clue.x,), clue.topic, clue.x)
 
@@ -120,11 +119,9 @@ def two_hop(
 ) -> Item:
     """A question about an entity that is only described; the response names the entity first, then the answer."""
     attribute = topics[hop.topic].attributes[hop.attribute]
-    i, question = rng.choice(templates(attribute.hop_questions, "hop_questions", held_out))
+    question = rng.choice(templates(attribute.hop_questions, "hop_questions", held_out))
     fact = Fact(hop.topic, hop.x, hop.attribute, attribute.values[hop.x])
-    response = fill(
-        joins[i % len(joins)], x=topics[hop.topic].noun(hop.x), answer=_answer(attribute, i, hop.x)
-    )
+    response = _after_naming(topics[hop.topic], hop.x, joins, answer(attribute, hop.x))
     query = fill(question, clue=hop.clue)
     return Item("two_hop", query, response, (fact.y,), hop.topic, hop.x, hop.attribute, passage(topics, fact))
 
@@ -137,11 +134,10 @@ def comparison(topic: Topic, scale: Comparison, rng: Random, held_out: bool = Fa
         more, less = (a, b) if scale.values[a] > scale.values[b] else (b, a)
         if scale.values[more] >= scale.min_ratio * scale.values[less]:
             break
-    i, question = rng.choice(templates(scale.questions, "comparisons", held_out))
+    question = rng.choice(templates(scale.questions, "comparisons", held_out))
     right = tuple(fill(answer, more=more, less=less) for answer in scale.answers)
-    return Item(
-        "comparison", fill(question, a=a, b=b), right[i % len(right)], right, topic.name, more, "comparison"
-    )
+    response = _fixed(right, topic.name, more)
+    return Item("comparison", fill(question, a=a, b=b), response, right, topic.name, more, "comparison")
 
 
 def describe(topics: dict[str, Topic], topic: str, x: str, most: int = 3) -> str:
@@ -151,5 +147,16 @@ def describe(topics: dict[str, Topic], topic: str, x: str, most: int = 3) -> str
     return " ".join(fill(a.statements[style % len(a.statements)], x=x, y=a.values[x]) for a in found)
 
 
-def _answer(attribute: Attribute, i: int, x: str) -> str:
-    return fill(attribute.answers[i % len(attribute.answers)], x=x, y=attribute.values[x])
+def answer(attribute: Attribute, x: str) -> str:
+    """The sentence that states a fact, always in the same one of the attribute's answer templates."""
+    return fill(_fixed(attribute.answers, attribute.key, x), x=x, y=attribute.values[x])
+
+
+def _after_naming(topic: Topic, x: str, joins: list[str], sentence: str) -> str:
+    """`sentence` behind one that names the entity: every entity has its own way of being named."""
+    return fill(_fixed(joins, topic.name, x), x=topic.noun(x), answer=sentence).strip()
+
+
+def _fixed(wordings: Sequence[str], *key: str) -> str:
+    """The wording that belongs to a key."""
+    return wordings[crc32("/".join(key).encode()) % len(wordings)]
