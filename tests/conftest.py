@@ -37,6 +37,9 @@ SHAPE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "m
 GATED = {**SHAPE, "num_key_value_heads": 2, "intermediate_size": 64}
 
 
+FAMILIES = ("llama", "qwen2", "qwen3", "mistral", "gemma2", "gpt2", "gpt_neox")
+
+
 def make_tokenizer(chat: bool = True):
     """A byte-level BPE of 400 entries; with `chat`, a chat template, a pad token and the EOS `<|end|>`."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -67,11 +70,14 @@ def make_tokenizer(chat: bool = True):
 
 
 def make_model(family: str, vocab_size: int, seed: int = 0, **changes):
-    """A random model of `family` (llama, qwen3, gemma2, gpt2), weights spread wide enough that outputs differ."""
+    """A random model of one of FAMILIES, weights spread wide enough that outputs differ."""
     import transformers as hf
 
     builders = {
         "llama": (hf.LlamaConfig, hf.LlamaForCausalLM, GATED),
+        "qwen2": (hf.Qwen2Config, hf.Qwen2ForCausalLM, GATED),
+        "mistral": (hf.MistralConfig, hf.MistralForCausalLM, {**GATED, "head_dim": 8}),
+        "gpt_neox": (hf.GPTNeoXConfig, hf.GPTNeoXForCausalLM, {**SHAPE, "intermediate_size": 64}),
         "qwen3": (hf.Qwen3Config, hf.Qwen3ForCausalLM, {**GATED, "head_dim": 8}),
         "gemma2": (hf.Gemma2Config, hf.Gemma2ForCausalLM, {**GATED, "head_dim": 8, "sliding_window": 64}),
         "gpt2": (
@@ -97,7 +103,7 @@ def make_pair(family: str = "llama", seed: int = 0, **changes):
 
 @pytest.fixture(scope="session")
 def make_tiny():
-    """Factory: `make_tiny("gemma2")` is a tiny random Backbone of that family (llama, qwen3, gemma2, gpt2)."""
+    """Factory: `make_tiny("gemma2")` is a tiny random Backbone of that one of FAMILIES."""
     from workbench.backbone import Backbone
 
     def make(family: str = "llama", seed: int = 0, **changes):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from workbench.masks import causal_mask, special_token_mask, to_additive
+from workbench.masks import bottleneck_mask, causal_mask, special_token_mask, to_additive
 
 
 def test_causal_mask_by_hand():
@@ -53,3 +53,57 @@ def test_the_declared_mask_is_what_the_model_does(tiny_backbone):
     ).last_hidden_state
     theirs = tiny_backbone.hidden(embeds, mask=padding, positions=positions).last
     torch.testing.assert_close(ours[padding], theirs[padding], atol=1e-5, rtol=0)
+
+
+def test_bottleneck_mask_by_hand():
+    """Prefix a, special tokens s1 s2, suffix b c."""
+    special = torch.tensor([[False, True, True, False, False]])
+    real = torch.ones_like(special)
+    expected = torch.tensor(
+        [[1, 0, 0, 0, 0], [1, 1, 0, 0, 0], [1, 0, 1, 0, 0], [0, 1, 1, 1, 0], [0, 1, 1, 1, 1]], dtype=torch.bool
+    )
+    assert torch.equal(bottleneck_mask(special, real)[0], expected)
+    expected[2, 1] = True
+    assert torch.equal(bottleneck_mask(special, real, specials_see_each_other=True)[0], expected)
+
+
+def slow_bottleneck(special, padding, see_each_other):
+    """DESIGN.md's sentence in three nested loops."""
+    rows, length = special.shape
+    mask = torch.zeros(rows, length, length, dtype=torch.bool)
+    for b in range(rows):
+        marks = [t for t in range(length) if special[b, t] and padding[b, t]]
+        first = marks[0] if marks else length
+        for i in range(length):
+            for j in range(i + 1):
+                if i == j:
+                    mask[b, i, j] = True
+                elif padding[b, i] and padding[b, j]:
+                    if i in marks:
+                        mask[b, i, j] = j < first or (see_each_other and j in marks)
+                    elif i > first:
+                        mask[b, i, j] = j >= first
+                    else:
+                        mask[b, i, j] = True
+    return mask
+
+
+@pytest.mark.parametrize("see_each_other", [False, True])
+@pytest.mark.parametrize("seed", range(20))
+def test_bottleneck_mask_equals_three_nested_loops(seed, see_each_other):
+    draw = torch.Generator().manual_seed(seed)
+    rows, length = 4, 9
+    special = torch.zeros(rows, length, dtype=torch.bool)
+    padding = torch.ones(rows, length, dtype=torch.bool)
+    for b in range(rows):
+        pad = int(torch.randint(0, 4, (1,), generator=draw))
+        if b % 2:
+            padding[b, :pad] = False
+        elif pad:
+            padding[b, -pad:] = False
+        if b < 3:
+            start = int(torch.randint(0, 7, (1,), generator=draw))
+            special[b, start : start + 2] = True
+    found = bottleneck_mask(special, padding, specials_see_each_other=see_each_other)
+    assert torch.equal(found, slow_bottleneck(special, padding, see_each_other))
+    assert torch.equal(found[3], causal_mask(padding)[3]), "a row without special tokens is plain causal"

@@ -26,6 +26,27 @@ def special_token_mask(padding: Bool[Tensor, "b t"], n: int) -> Bool[Tensor, "b 
     return causal_mask(torch.cat([padding, specials], dim=1))
 
 
+def bottleneck_mask(
+    special: Bool[Tensor, "b t"], padding: Bool[Tensor, "b t"], *, specials_see_each_other: bool = False
+) -> Bool[Tensor, "b t t"]:
+    """GEM's mask (arXiv 2506.04344, section 3.1): what follows the special tokens sees them, never what came before.
+
+    `special` is True at special tokens, `padding` where a token is real. The prefix (before the first special token)
+    is causal; a special token sees the prefix and itself, and with `specials_see_each_other` (an ablation) also the
+    special tokens before it; the suffix sees special tokens and earlier suffix. Rows without special tokens are
+    plain causal. Padding is seen by itself alone.
+    """
+    special = special & padding
+    opened = special.cumsum(dim=1) > 0
+    prefix, suffix = ~opened, opened & ~special
+    itself = torch.eye(padding.shape[1], dtype=torch.bool, device=padding.device)
+    seen_by_special = prefix | special if specials_see_each_other else prefix
+    seen = torch.where(
+        special[:, :, None], seen_by_special[:, None, :] | itself, ~(suffix[:, :, None] & prefix[:, None, :])
+    )
+    return causal_mask(padding) & seen
+
+
 def to_additive(mask: Bool[Tensor, "b t s"], dtype: torch.dtype) -> Float[Tensor, "b 1 t s"]:
     """The mask as Hugging Face models take it: 0 where a token may attend, the lowest finite number elsewhere.
 

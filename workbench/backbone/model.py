@@ -18,7 +18,8 @@ from workbench.backbone.generation import Answers, Progress, Sampling
 from workbench.backbone.head import head_of
 from workbench.backbone.load import FIELDGUIDE, load
 from workbench.backbone.prompts import Prompts, Template, Tokenized, eos_ids
-from workbench.errors import UsageError
+from workbench.errors import UsageError, WorkbenchError
+from workbench.masks import to_additive
 
 
 class PaddedBatch(NamedTuple):
@@ -146,24 +147,35 @@ class Backbone:
         self,
         inputs_embeds: Float[Tensor, "b t d"],
         *,
-        mask: Bool[Tensor, "b s"],
+        mask: Bool[Tensor, "b s"] | Bool[Tensor, "b t s"],
         positions: Int[Tensor, "b t"],
         cache: Any = None,
         use_cache: bool = False,
     ) -> HiddenStates:
         """Run the model behind what `cache` holds; `mask` covers cache and input (s = cached + t), True = real.
 
-        Causal. A cache that is passed in is extended in place. Gradients reach `inputs_embeds` and the cache.
+        Causal, or with a mask `[b, t, s]` as that says, True = may attend. A cache that is passed in is extended in
+        place. Gradients reach `inputs_embeds` and the cache.
         """
+        mask = mask.to(self.device)
         output = self.model.base_model(
             inputs_embeds=inputs_embeds.to(self.device, self.dtype),
-            attention_mask=mask.to(self.device),
+            attention_mask=mask if mask.ndim == 2 else to_additive(mask, self.dtype),
             position_ids=positions.to(self.device),
             past_key_values=cache,
             use_cache=use_cache or cache is not None,
             return_dict=True,
         )
         return HiddenStates(output.last_hidden_state, output.past_key_values if use_cache else cache)
+
+    @cached_property
+    def layers(self) -> list[torch.nn.Module]:
+        """The blocks of the model, from the first to the last."""
+        count = self.model.config.get_text_config().num_hidden_layers
+        for module in self.model.base_model.modules():
+            if isinstance(module, torch.nn.ModuleList) and len(module) == count:
+                return list(module)
+        raise WorkbenchError(f"{self.id}: no list of {count} blocks was found in {type(self.model).__name__}")
 
     def logits(self, hidden: Float[Tensor, "*b d"]) -> Float[Tensor, "*b v"]:
         """Next-token logits of last hidden states: the model's own head, with its scaling and soft capping."""
