@@ -37,9 +37,6 @@ SHAPE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "m
 GATED = {**SHAPE, "num_key_value_heads": 2, "intermediate_size": 64}
 
 
-FAMILIES = ("llama", "qwen2", "qwen3", "mistral", "gemma2", "gpt2", "gpt_neox")
-
-
 def make_tokenizer(chat: bool = True):
     """A byte-level BPE of 400 entries; with `chat`, a chat template, a pad token and the EOS `<|end|>`."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -70,7 +67,7 @@ def make_tokenizer(chat: bool = True):
 
 
 def make_model(family: str, vocab_size: int, seed: int = 0, **changes):
-    """A random model of one of FAMILIES, weights spread wide enough that outputs differ."""
+    """A random model of one of the families below, weights spread wide enough that outputs differ."""
     import transformers as hf
 
     builders = {
@@ -103,7 +100,7 @@ def make_pair(family: str = "llama", seed: int = 0, **changes):
 
 @pytest.fixture(scope="session")
 def make_tiny():
-    """Factory: `make_tiny("gemma2")` is a tiny random Backbone of that one of FAMILIES."""
+    """Factory: `make_tiny("gemma2")` is a tiny random Backbone of that family."""
     from workbench.backbone import Backbone
 
     def make(family: str = "llama", seed: int = 0, **changes):

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from conftest import FAMILIES
 from workbench.errors import UsageError, WorkbenchError
-from workbench.leakage import audit_leakage
+from workbench.leakage import audit_backbone, audit_leakage
 from workbench.masks import bottleneck_mask, to_additive
 
+FAMILIES = ("llama", "qwen2", "qwen3", "mistral", "gemma2", "gpt2", "gpt_neox")
 LENGTH = 12
 
 
@@ -40,6 +40,13 @@ def test_next_to_nothing_leaks_in_sdpa(make_tiny, family):
     audit = audit_leakage(backbone, *example())
     assert audit.kernel == "sdpa"
     assert audit.passed, audit.summary()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_backbone_is_audited_on_its_own_tokens(make_tiny, family):
+    audit = audit_backbone(make_tiny(family))
+    assert audit.passed, audit.summary()
+    assert audit.through > 0
 
 
 def planted(bug: str, ids, special, padding, dtype):

@@ -60,7 +60,8 @@ def test_bottleneck_mask_by_hand():
     special = torch.tensor([[False, True, True, False, False]])
     real = torch.ones_like(special)
     expected = torch.tensor(
-        [[1, 0, 0, 0, 0], [1, 1, 0, 0, 0], [1, 0, 1, 0, 0], [0, 1, 1, 1, 0], [0, 1, 1, 1, 1]], dtype=torch.bool
+        [[1, 0, 0, 0, 0], [1, 1, 0, 0, 0], [1, 0, 1, 0, 0], [0, 1, 1, 1, 0], [0, 1, 1, 1, 1]],
+        dtype=torch.bool,
     )
     assert torch.equal(bottleneck_mask(special, real)[0], expected)
     expected[2, 1] = True

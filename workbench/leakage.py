@@ -13,6 +13,10 @@ from workbench.backbone import Backbone
 from workbench.errors import UsageError, WorkbenchError
 from workbench.masks import bottleneck_mask, to_additive
 
+PROBES = [
+    "The river flows through the old city to the sea.",
+    "A lion eats meat, and in the evening it rests under a tree near the water.",
+]
 DRAWS = 4
 """Random combinations of the suffix logits that are differentiated: one that is 0 everywhere is no accident."""
 TOLERANCE = {"eager": 0.0}
@@ -55,7 +59,9 @@ class LeakageAudit:
 
     def summary(self) -> str:
         """One line for people."""
-        found = f"weights outside the mask {max(self.applied):.2g}, gradients past it {max(self.gradient):.2g}"
+        found = (
+            f"weights outside the mask {max(self.applied):.2g}, gradients past it {max(self.gradient):.2g}"
+        )
         return f"{found} ({self.kernel}), through the special tokens {self.through:.2g}"
 
     def require(self) -> None:
@@ -107,6 +113,17 @@ def audit_leakage(
     )
 
 
+def audit_backbone(backbone: Backbone) -> LeakageAudit:
+    """The audit of any backbone on two short texts of different lengths, with three special tokens in each."""
+    rows = backbone.tokenize(PROBES, template="raw").ids
+    marked = [[*row[:4], *[backbone.eos_ids[0]] * 3, *row[4:]] for row in rows]
+    batch = backbone.pad(marked)
+    start = batch.mask.long().argmax(dim=1, keepdim=True) + 4
+    column = torch.arange(batch.ids.shape[1], device=batch.ids.device)
+    special = (column >= start) & (column < start + 3)
+    return audit_leakage(backbone, batch.ids, special, batch.mask)
+
+
 def _gradients(
     backbone: Backbone,
     embeds: Float[Tensor, "b t d"],
@@ -126,7 +143,9 @@ def _gradients(
             last = backbone.model.base_model(inputs_embeds=start, **inputs).last_hidden_state
         logits = backbone.logits(last[suffix.to(embeds.device)])
         for weights in combination:
-            found = torch.autograd.grad((logits * weights).sum(), entering, retain_graph=True, allow_unused=True)
+            found = torch.autograd.grad(
+                (logits * weights).sum(), entering, retain_graph=True, allow_unused=True
+            )
             worst = [0.0 if g is None else float(g[prefix.to(g.device)].abs().max()) for g in found]
             leaks = torch.maximum(leaks, torch.tensor(worst))
         free = embeds.clone().requires_grad_()

@@ -93,6 +93,7 @@ def checks(
     if loaded is not None:
         yield _try("batch equals single", lambda: _batch_equals_single(loaded))[0]
         yield _try("head equals model", lambda: _head_equals_model(loaded))[0]
+        yield _try("bottleneck mask holds", lambda: _bottleneck_holds(loaded))[0]
     if load_own is None:
         return
     check, own = _try("embedder fits", lambda: load_own(loaded))
@@ -149,6 +150,15 @@ def _head_equals_model(backbone: "Backbone") -> str:
     if not gap <= (1e-4 if backbone.dtype == torch.float32 else 2e-2):
         raise WorkbenchError(f"logits differ by {gap:.1e} of the largest")
     return f"largest difference {gap:.0e} of the largest logit"
+
+
+def _bottleneck_holds(backbone: "Backbone") -> str:
+    """GEM's suffix learns of the prefix through the special tokens alone."""
+    from workbench.leakage import audit_backbone
+
+    audit = audit_backbone(backbone)
+    audit.require()
+    return audit.summary()
 
 
 def _decodes(embedder: "Embedder") -> str:
