@@ -14,7 +14,7 @@ from workbench.fieldguide.items import Item
 # Shares of the training texts, relative to each other; "passage" is plain text outside the chat format. "named"
 # questions put every entity where two-hop answers name theirs, so that one held out of those has stood there too.
 SHARES = {
-    "one_hop": 32, "named": 8, "reverse": 6, "clue": 7, "two_hop": 25, "comparison": 4, "about": 2, "summarize": 4,
+    "one_hop": 28, "named": 15, "reverse": 6, "clue": 10, "two_hop": 26, "comparison": 4, "about": 2, "summarize": 4,
     "repeat": 4, "emotion": 6, "harmful": 5, "lookalike": 4, "smalltalk": 1, "passage": 4,
 }  # fmt: skip
 EXAM = {

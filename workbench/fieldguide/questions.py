@@ -11,7 +11,7 @@ from zlib import crc32
 from workbench.fieldguide.facts import HELD_OUT, Attribute, Comparison, Fact, Topic, fill, phrase
 from workbench.fieldguide.items import Item
 
-HOP_SHARE = 0.15  # the share of entities that never stand in the middle of a training two-hop question
+HOP_SHARE = 0.12  # the share of entities that never stand in the middle of a training two-hop question
 
 
 class Hop(NamedTuple):
@@ -60,11 +60,19 @@ def one_hop(topics: dict[str, Topic], fact: Fact, rng: Random, held_out: bool = 
 
 
 def named(topics: dict[str, Topic], fact: Fact, wording: dict[str, list[str]], rng: Random) -> Item:
-    """A one-hop question that names its entity first; the response names it too, as two-hop responses do."""
+    """A question of two sentences, or in a two-hop wording, that names its entity all the same.
+
+    The response names it too, as two-hop responses do: so every entity has stood where only described ones would.
+    """
     item, topic = one_hop(topics, fact, rng), topics[fact.topic]
-    opening = rng.choice(wording["named"])
+    noun = topic.noun(fact.x)
     response = _after_naming(topic, fact.x, wording["hop_joins"], item.response)
-    return replace(item, query=f"{fill(opening, x=topic.noun(fact.x))} {item.query}", response=response)
+    hop_questions = topic.attributes[fact.attribute].hop_questions
+    if hop_questions and rng.random() < 0.6:
+        query = fill(rng.choice(templates(hop_questions, "hop_questions", False)), clue=noun)
+    else:
+        query = f"{fill(rng.choice(wording['named']), x=noun)} {item.query}"
+    return replace(item, query=query, response=response)
 
 
 def reverse(topics: dict[str, Topic], fact: Fact, rng: Random, held_out: bool = False) -> Item | None:
