@@ -86,8 +86,8 @@ def test_an_empty_corpus_and_missing_targets_are_refused(tiny_backbone):
 def test_every_epoch_sees_every_example_once(tiny_backbone):
     examples = lengths_only(tiny_backbone, range(1, 102), range(101, 0, -1))
     order = BatchOrder(examples, batch_size=8, epochs=3, seed=0)
-    assert len(order) == 3 * 13
-    seen = [row for batch in order for row in batch]
+    assert len(order.batches) == 3 * 13
+    seen = [row for batch in order.batches for row in batch]
     for epoch in range(3):
         assert sorted(seen[epoch * 101 : (epoch + 1) * 101]) == list(range(101))
     assert seen[:101] != seen[101:202]
@@ -106,6 +106,6 @@ def test_buckets_pad_little(tiny_backbone):
     draw = np.random.default_rng(0)
     queries, responses = draw.integers(5, 30, 3200), draw.integers(5, 50, 3200)
     order = BatchOrder(lengths_only(tiny_backbone, queries, responses), batch_size=32, epochs=1, seed=0)
-    padded = sum(len(batch) * responses[batch].max() for batch in order)
+    padded = sum(len(batch) * responses[batch].max() for batch in order.batches)
     unsorted = sum(32 * responses[start : start + 32].max() for start in range(0, 3200, 32))
     assert padded < 0.8 * unsorted

@@ -93,18 +93,69 @@ def from_vectors(
     return rows
 
 
+def from_cache(
+    reader: Reader,
+    keys_values: Float[Tensor, "b layers 2 heads n size"],
+    last: Float[Tensor, "b d"],
+    next_positions: Int[Tensor, " b"],
+    opening: list[int],
+    how: Sampling,
+    batch_size: int,
+) -> list[list[int]]:
+    """New tokens behind cached keys and values, which stand for a text of `next_positions` tokens.
+
+    `opening` is read first; without one, the first token is predicted from the state `last` that ends the cache.
+    """
+    how.check()
+    rows: list[list[int]] = []
+    for start in range(0, len(keys_values), batch_size):
+        part = slice(start, start + batch_size)
+        keys = [_key(how.seed, str(start + row).encode()) for row in range(len(keys_values[part]))]
+        rows += _behind(reader, keys_values[part], last[part], next_positions[part], opening, how, keys)
+    return rows
+
+
+@torch.inference_mode()
+def _behind(
+    reader: Reader, keys_values: Tensor, last: Tensor, place: Tensor, opening: list[int], how: Sampling, keys: list[int]
+) -> list[list[int]]:
+    from transformers import DynamicCache
+
+    count, n, device = len(keys_values), keys_values.shape[4], last.device
+    cache = DynamicCache()
+    for layer in range(keys_values.shape[1]):
+        cache.update(keys_values[:, layer, 0], keys_values[:, layer, 1], layer)
+    if opening:
+        read = torch.tensor(opening, device=device).expand(count, -1)
+    else:
+        noise = torch.from_numpy(uniforms(keys, 1)).to(device)[:, 0] if how.temperature else None
+        read = choose(reader.logits(last), how.temperature, noise)[:, None]
+    mask = torch.ones(count, n + read.shape[1], dtype=torch.bool, device=device)
+    positions = place[:, None] + torch.arange(read.shape[1], device=device)
+    new = proceed(reader, reader.embed(read), mask, positions, how, keys, cache)
+    if opening:
+        return new
+    first = read[:, 0].tolist()
+    return [
+        [] if token in reader.eos_ids else [token, *row][: how.max_new_tokens]
+        for token, row in zip(first, new, strict=True)
+    ]
+
+
 @torch.inference_mode()
 def proceed(
     reader: Reader,
     embeds: Float[Tensor, "b t d"],
-    mask: Bool[Tensor, "b t"],
+    mask: Bool[Tensor, "b s"],
     positions: Int[Tensor, "b t"],
     how: Sampling,
     keys: list[int],
+    cache: Any = None,
 ) -> list[list[int]]:
     """Continue left-padded prompts until each row's EOS, `max_new_tokens` or the end of the model's window.
 
-    Returns the new tokens of each row without the EOS. The prompt is run once; afterwards one token a row and step.
+    Returns the new tokens of each row without the EOS. The prompt is run once, behind what `cache` holds (then `mask`
+    covers both); afterwards one token a row and step.
     """
     count, device = len(embeds), embeds.device
     limits = (reader.max_length - 1 - positions[:, -1]).clamp(max=how.max_new_tokens)
@@ -112,7 +163,7 @@ def proceed(
     noise = torch.from_numpy(uniforms(keys, how.max_new_tokens)).to(device) if how.temperature else None
     out = torch.full((count, how.max_new_tokens), OPEN, dtype=torch.long, device=device)
     rows, alive, position = torch.arange(count, device=device), limits > 0, positions[:, -1:]
-    states = reader.hidden(embeds, mask=mask, positions=positions, use_cache=True)
+    states = reader.hidden(embeds, mask=mask, positions=positions, cache=cache, use_cache=True)
     for step in range(how.max_new_tokens):
         token = choose(
             reader.logits(states.last[:, -1]), how.temperature, None if noise is None else noise[rows, step]

@@ -222,6 +222,24 @@ class Backbone:
         how = Sampling(max_new_tokens, temperature, seed)
         return generation.from_vectors(self, vectors, how, batch_size, progress)
 
+    def generate_behind(
+        self,
+        keys_values: Float[Tensor, "b layers 2 heads n size"],
+        last: Float[Tensor, "b d"],
+        next_positions: Int[Tensor, " b"],
+        *,
+        max_new_tokens: int = 64,
+        temperature: float = 0.0,
+        seed: int = 0,
+        batch_size: int = 64,
+    ) -> list[list[int]]:
+        """New tokens behind cached keys and values and the chat template's opening of an answer, if it has one;
+        `last` is the state that ends the cache, `next_positions` where each row goes on; options as in `generate`."""
+        kept = keys_values.to(self.device, self.dtype)
+        place, how = next_positions.to(self.device), Sampling(max_new_tokens, temperature, seed)
+        state = last.to(self.device, self.dtype)
+        return generation.from_cache(self, kept, state, place, self.answer_opening, how, batch_size)
+
     def respond(
         self,
         texts: list[str],

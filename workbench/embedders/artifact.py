@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from workbench.backbone import Backbone
 from workbench.embedders.base import Embedder
 from workbench.embedders.card import model_card
+from workbench.embedders.gem import GEM
 from workbench.embedders.llm2vec_gen import LLM2VecGen
 from workbench.errors import FingerprintMismatch, UsageError, WorkbenchError
 from workbench.files import atomic_path, hash_file, shipped, write_json
@@ -19,7 +20,7 @@ from workbench.hub import hub_reachable
 
 SCHEMA = 1
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
-METHODS: dict[str, type[Embedder]] = {LLM2VecGen.method: LLM2VecGen}
+METHODS: dict[str, type[Embedder]] = {LLM2VecGen.method: LLM2VecGen, GEM.method: GEM}
 LIBRARIES = ("workbench", "torch", "transformers", "tokenizers", "safetensors", "numpy")
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from tqdm import tqdm
 
@@ -32,6 +32,33 @@ class Vectors(NamedTuple):
     embedding: Float[Tensor, "b d_e"]
     soft_prompts: Float[Tensor, "b n d"] | None = None
     hidden_states: Float[Tensor, "b n d"] | None = None
+    keys_values: Float[Tensor, "b layers 2 heads n size"] | None = None
+    next_positions: Int[Tensor, " b"] | None = None
+
+
+@dataclass(frozen=True)
+class SpecialCache:
+    """All that a suffix may see of a text under the bottleneck mask: the special tokens, in every layer.
+
+    Tensors are on the CPU. `decode` continues from it alone.
+    """
+
+    keys_values: Tensor
+    """`[b, layers, 2, heads, n, size]`: keys (0) and values (1) of the special tokens."""
+    last: Tensor
+    """`[b, d]`: the last hidden state of the last special token, which predicts what comes next."""
+    next_positions: Tensor
+    """`[b]`: the position at which the suffix starts."""
+
+    def __post_init__(self) -> None:
+        rows = len(self.keys_values)
+        if self.keys_values.ndim != 6 or self.last.ndim != 2 or self.next_positions.ndim != 1:
+            raise ValueError(f"a cache of shape {tuple(self.keys_values.shape)} is none of special tokens")
+        if not rows == len(self.last) == len(self.next_positions):
+            raise ValueError(f"{rows} caches, {len(self.last)} states, {len(self.next_positions)} positions")
+
+    def __len__(self) -> int:
+        return len(self.keys_values)
 
 
 @dataclass(frozen=True)
@@ -48,6 +75,8 @@ class Encoding:
     """The tokens of every text with its template, without special tokens and padding."""
     truncated: int
     """How many texts lost their own tail."""
+    special_cache: SpecialCache | None = None
+    """What a GEM suffix may see of each text; None for methods without a bottleneck."""
 
     def __post_init__(self) -> None:
         rows = len(self.token_ids)
@@ -132,14 +161,17 @@ class Embedder(ABC):
             parts.append(self.encode_batch([tokens.ids[row] for row in rows]))
             if progress is not None:
                 progress(min(start + batch_size, len(order)), len(order))
-        embedding, soft_prompts, hidden_states = (
+        embedding, soft_prompts, hidden_states, keys_values, next_positions = (
             _in_order(column, order) for column in zip(*parts, strict=True)
         )
         if embedding is None or not bool(torch.isfinite(embedding).all()):
             raise WorkbenchError(
                 f"{self.method}: an embedding is not finite; check the backbone's dtype and weights"
             )
-        return Encoding(embedding, soft_prompts, hidden_states, tokens.ids, tokens.truncated)
+        cache = None
+        if keys_values is not None and hidden_states is not None and next_positions is not None:
+            cache = SpecialCache(keys_values, hidden_states[:, -1], next_positions.long())
+        return Encoding(embedding, soft_prompts, hidden_states, tokens.ids, tokens.truncated, cache)
 
     def encode(
         self,

@@ -1,4 +1,4 @@
-"""What an LLM2Vec-Gen embedder is made of (no heavy imports: the command line reads its flags from here)."""
+"""What embedders are made of (no heavy imports: the command line reads its flags from here)."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -41,3 +41,38 @@ class LLM2VecGenConfig(Config):
             raise UsageError(f"dimension must be at least 1, not {self.dimension}")
         if self.lora_rank < 0:
             raise UsageError(f"lora_rank must be at least 0, not {self.lora_rank}")
+
+
+@dataclass(frozen=True)
+class GEMConfig(Config):
+    """The shape of a GEM embedder (arXiv 2506.04344, section 3)."""
+
+    n_special: int = 8
+    """Special tokens (k in the paper, which tries 1 to 10)."""
+    pooling: Literal["mean", "concat"] = "mean"
+    """How the special tokens' states become one embedding."""
+    tuning: Literal["lora", "full"] = "lora"
+    """What of the backbone is fine-tuned: a LoRA on every linear layer, or all weights."""
+    lora_rank: int = 16
+    """Rank of the LoRA."""
+    lora_alpha: float = 32.0
+    """Scale of the LoRA: its update counts alpha / rank."""
+    specials_see_each_other: bool = False
+    """Let special tokens see those before them (the paper found that this hurts; for the ablation)."""
+    template: Literal["query", "chat", "raw"] = "query"
+    """How a text is put before the special tokens; "query" puts them directly after the text."""
+    max_length: int = 512
+    """Most tokens of a text, template included; a longer text loses its own tail."""
+
+    def __post_init__(self) -> None:
+        for name in ("n_special", "lora_rank", "max_length"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} must be at least 1, not {getattr(self, name)}")
+        choices = {
+            "pooling": ("mean", "concat"),
+            "tuning": ("lora", "full"),
+            "template": ("query", "chat", "raw"),
+        }
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                raise UsageError(f"{name} must be one of {', '.join(allowed)}, not {getattr(self, name)!r}")

@@ -1,8 +1,7 @@
 """Tokenized training examples and the order in which they are seen."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -88,6 +87,14 @@ def tokenize_examples(
     )
 
 
+@runtime_checkable
+class Pairs(Protocol):
+    """Token ids of two texts a row, for their lengths."""
+
+    queries: list[list[int]]
+    responses: list[list[int]]
+
+
 class BatchOrder:
     """Every epoch's batches in one list: texts of similar length together, batches shuffled, all from the seed.
 
@@ -95,8 +102,7 @@ class BatchOrder:
     The whole order is known before training starts, so a resumed run sees exactly the batches that were left.
     """
 
-    def __init__(self, examples: Examples, *, batch_size: int, epochs: int, seed: int) -> None:
-        self.batch_size, self.drop_last = batch_size, False
+    def __init__(self, examples: Pairs, *, batch_size: int, epochs: int, seed: int) -> None:
         queries = np.array([len(ids) for ids in examples.queries])
         responses = np.array([len(ids) for ids in examples.responses])
         self.batches: list[list[int]] = []
@@ -110,9 +116,3 @@ class BatchOrder:
                     part.tolist() for part in np.split(pool, range(batch_size, len(pool), batch_size))
                 ]
             self.batches += [batches[index] for index in draw.permutation(len(batches))]
-
-    def __iter__(self) -> Iterator[list[int]]:
-        return iter(self.batches)
-
-    def __len__(self) -> int:
-        return len(self.batches)

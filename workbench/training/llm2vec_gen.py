@@ -1,27 +1,23 @@
 """LLM2Vec-Gen training: special tokens learn to hold a frozen backbone's response (arXiv 2603.10913, section 3)."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
-from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
-from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback, TrainingArguments
 
 from workbench.backbone import Backbone, PaddedBatch
 from workbench.embedders.artifact import CONFIG, load_embedder, save
 from workbench.embedders.config import LLM2VecGenConfig
 from workbench.embedders.llm2vec_gen import LLM2VecGen, cached_prefix, special_states
-from workbench.errors import WorkbenchError
 from workbench.objectives import alignment_loss, reconstruction_loss
 from workbench.training.batches import Batch, BatchOrder, Examples, tokenize_examples
 from workbench.training.config import LLM2VecGenTraining
 from workbench.training.corpus import Corpus
 from workbench.training.run import Run
+from workbench.training.trainer import Batches, MethodTrainer, training_arguments
 
 __all__ = ["LLM2VecGenTraining", "train"]
 
@@ -130,109 +126,14 @@ class TrainingStep(nn.Module):
         return reconstruction_loss(predicting, labels, backbone.logits, chunk=chunk)
 
 
-class LLM2VecGenTrainer(Trainer):
-    """Hugging Face's Trainer with our batches, our losses in its logs, and checkpoints of the trained tensors alone."""
-
-    def __init__(
-        self, step: TrainingStep, order: BatchOrder, examples: Examples, run: Run, **options: Any
-    ) -> None:
-        super().__init__(model=step, train_dataset=range(len(examples.queries)), **options)  # type: ignore[arg-type]
-        self.order, self.examples, self.run = order, examples, run
-        self._sums, self._counted = torch.zeros(2), 0
-
-    def get_train_dataloader(self) -> DataLoader:
-        loader = DataLoader(self.train_dataset, batch_sampler=self.order, collate_fn=self.examples.batch)  # type: ignore[arg-type]
-        return self.accelerator.prepare(loader)
-
-    def compute_loss(self, model: nn.Module, inputs: dict[str, Tensor], *_: Any, **__: Any) -> Tensor:
-        losses: Losses = model(**inputs)
-        self._sums = self._sums.to(losses.total.device) + torch.stack([losses.align, losses.recon]).detach()
-        self._counted += 1
-        return losses.total
-
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        if "loss" in logs:
-            align, recon = (self._sums / self._counted).tolist()
-            self._sums, self._counted = torch.zeros(2), 0
-            logs = {**logs, "loss_align": align, "loss_recon": recon}
-            self.run.write_log({**logs, "step": self.state.global_step})
-            if not all(map(_finite, (align, recon))):
-                raise WorkbenchError(
-                    f"step {self.state.global_step}: a loss is not finite (lower lr, or use float32)"
-                )
-        super().log(logs, start_time)
-
-    def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
-        folder = Path(output_dir or self.args.output_dir)  # type: ignore[arg-type]
-        folder.mkdir(parents=True, exist_ok=True)
-        save_file(
-            state_dict or self.model.state_dict(),  # type: ignore[union-attr]
-            folder / "model.safetensors",
-            metadata={"format": "pt"},
-        )
-
-
-class LossBar(ProgressCallback):
-    """The progress bar with the latest losses at its end, instead of a line of text for each of them."""
-
-    def on_log(
-        self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any
-    ) -> None:
-        if self.training_bar is not None and logs and "loss_align" in logs:
-            self.training_bar.set_postfix(
-                {name: f"{logs[name]:.3f}" for name in ("loss_align", "loss_recon")}
-            )
-
-
-class CompleteCheckpoints(TrainerCallback):
-    """Marks a checkpoint once it is whole: a run killed while writing one resumes from the one before."""
-
-    def __init__(self, run: Run) -> None:
-        self.run = run
-
-    def on_save(self, args: TrainingArguments, state: Any, control: Any, **_: Any) -> None:
-        self.run.mark_complete(state.global_step)
-
-
 def build_trainer(
     embedder: LLM2VecGen, examples: Examples, config: LLM2VecGenTraining, run: Run
-) -> LLM2VecGenTrainer:
+) -> MethodTrainer:
     """The Trainer of a run; the paper's optimizer and schedule are Trainer's own."""
     order = BatchOrder(examples, batch_size=config.batch_size, epochs=config.epochs, seed=config.seed)
-    on_default = embedder.backbone.device.type == torch.get_default_device().type
-    arguments = TrainingArguments(
-        output_dir=str(run.checkpoints),
-        per_device_train_batch_size=config.batch_size,
-        num_train_epochs=1,  # the order already holds every epoch
-        learning_rate=config.lr,
-        lr_scheduler_type=config.schedule,
-        warmup_steps=config.warmup_steps,
-        weight_decay=config.weight_decay,
-        max_grad_norm=config.max_grad_norm,
-        seed=config.seed,
-        bf16=config.bf16 == "on",
-        logging_steps=config.logging_steps,
-        save_steps=config.save_steps,
-        save_total_limit=2,
-        report_to=config.report_to,
-        logging_nan_inf_filter=False,
-        remove_unused_columns=False,
-        dataloader_pin_memory=False,
-        use_cpu=on_default,
-        disable_tqdm=not sys.stderr.isatty(),
-    )
-    trainer = LLM2VecGenTrainer(
-        TrainingStep(embedder, config),
-        order,
-        examples,
-        run,
-        args=arguments,
-        callbacks=[CompleteCheckpoints(run)],
-    )
-    if trainer.pop_callback(PrinterCallback) is None:  # the Trainer prints, or it draws a bar
-        trainer.pop_callback(ProgressCallback)
-        trainer.add_callback(LossBar)
-    return trainer
+    batches = Batches(order.batches, examples.batch)
+    arguments = training_arguments(config, run, embedder.backbone, lr_scheduler_type=config.schedule)
+    return MethodTrainer(TrainingStep(embedder, config), batches, run, arguments)
 
 
 def _fitted(
@@ -256,7 +157,3 @@ def _counts(examples: Examples) -> dict[str, int]:
         "truncated_queries": examples.truncated_queries,
         "truncated_responses": examples.truncated_responses,
     }
-
-
-def _finite(value: float) -> bool:
-    return value == value and abs(value) != float("inf")

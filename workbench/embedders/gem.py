@@ -1,0 +1,164 @@
+"""GEM: special tokens behind a bottleneck mask, in a backbone that goes on being a language model (arXiv 2506.04344).
+
+`read_marked` runs texts with special tokens among them under the bottleneck mask. Training and inference both come
+through it. The fine-tuning lies beside the backbone and is switched on by `GemTokens.active`.
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from workbench.backbone import Backbone, HiddenStates, Tokenized
+from workbench.embedders.base import PROMPTS, Embedder, Vectors
+from workbench.embedders.config import GEMConfig
+from workbench.embedders.full import FullUpdate
+from workbench.embedders.lora import Lora
+from workbench.errors import WorkbenchError
+from workbench.masks import bottleneck_mask
+
+MIN_LOG_SCALE, START_LOG_SCALE, MAX_LOG_SCALE = 0.0, math.log(20.0), math.log(100.0)
+"""Bounds and start of lambda; similarities are multiplied by exp(lambda) (section 3.2)."""
+
+
+class GemTokens(nn.Module):
+    """All that trains: the special tokens' input rows, the backbone's update, and lambda of the contrastive loss.
+
+    The tokens start as draws around the mean input row of the vocabulary, the update at nothing.
+    """
+
+    def __init__(self, config: GEMConfig, backbone: Backbone, seed: int = 0) -> None:
+        super().__init__()
+        draw = torch.Generator().manual_seed(seed)
+        rows = backbone.model.get_input_embeddings().weight.detach().float().cpu()
+        noise = torch.randn(config.n_special, rows.shape[1], generator=draw)
+        self.tokens = nn.Parameter(rows.mean(dim=0) + noise * rows.std(dim=0))
+        self.log_scale = nn.Parameter(torch.tensor(START_LOG_SCALE))
+        self.update: Lora | FullUpdate = (
+            FullUpdate(backbone.model)
+            if config.tuning == "full"
+            else Lora(backbone.model, config.lora_rank, config.lora_alpha, draw)
+        )
+        self.to(backbone.device)
+
+    @contextmanager
+    def active(self, backbone: Backbone) -> Iterator[None]:
+        """While open, the backbone computes with the update."""
+        with self.update.active(backbone.model):
+            yield
+
+    @property
+    def scale(self) -> Float[Tensor, ""]:
+        """What cosine similarities are multiplied by: exp(lambda), lambda clamped to [0, log 100]."""
+        return self.log_scale.clamp(MIN_LOG_SCALE, MAX_LOG_SCALE).exp()
+
+
+def read_marked(
+    backbone: Backbone,
+    tokens: Float[Tensor, "k d"],
+    ids: Int[Tensor, "b t"],
+    special: Bool[Tensor, "b t"],
+    padding: Bool[Tensor, "b t"],
+    *,
+    specials_see_each_other: bool = False,
+    use_cache: bool = False,
+) -> HiddenStates:
+    """Last hidden states `[b, t, d]` of texts under the bottleneck mask; positions run on as usual.
+
+    `special` is True where a special token stands (its id is not read), `padding` where a token is real; the i-th
+    special token of a row is `tokens[i]`. Call it with the update active.
+    """
+    number = (special.cumsum(dim=1) - 1).clamp(min=0)
+    inputs = torch.where(special[:, :, None], tokens.to(backbone.dtype)[number], backbone.embed(ids))
+    mask = bottleneck_mask(special, padding, specials_see_each_other=specials_see_each_other)
+    positions = (padding.cumsum(dim=1) - 1).clamp(min=0)
+    return backbone.hidden(inputs, mask=mask, positions=positions, use_cache=use_cache)
+
+
+def pool(states: Float[Tensor, "b k d"], pooling: str) -> Float[Tensor, "b d_e"]:
+    """The embedding of the special tokens' states: their mean, or all of them one after the other (section 3.2)."""
+    return states.mean(dim=1) if pooling == "mean" else states.flatten(1)
+
+
+class GEM(Embedder):
+    """Embeds a text into special tokens; whatever is written behind them sees the text through them alone."""
+
+    method = "gem"
+
+    config: GEMConfig
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        module: GemTokens,
+        config: GEMConfig,
+        prompts: dict[str, str] | None = None,
+    ) -> None:
+        self.backbone = backbone
+        self.module = module
+        self.config = config
+        self.prompts = dict(PROMPTS if prompts is None else prompts)
+
+    @classmethod
+    def untrained(cls, backbone: Backbone, config: GEMConfig, *, seed: int = 0) -> "GEM":
+        """An embedder whose special tokens and update stand where training starts."""
+        return cls(backbone, GemTokens(config, backbone, seed), config)
+
+    @classmethod
+    def restore(
+        cls, backbone: Backbone, config: dict[str, Any], tensors: dict[str, Tensor], prompts: dict[str, str]
+    ) -> "GEM":
+        settings = GEMConfig.from_dict(config)
+        module = GemTokens(settings, backbone)
+        try:
+            module.load_state_dict(tensors)
+        except RuntimeError as error:
+            raise WorkbenchError(f"the saved tensors do not fit their configuration: {error}") from error
+        return cls(backbone, module, settings, prompts)
+
+    @contextmanager
+    def language_model(self) -> Iterator[Backbone]:
+        """The backbone with this embedder's fine-tuning, as a plain language model; undone on leaving."""
+        with self.module.active(self.backbone):
+            yield self.backbone
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {name: tensor.detach().cpu().contiguous() for name, tensor in self.module.state_dict().items()}
+
+    @property
+    def dimension(self) -> int:
+        size = self.backbone.hidden_size
+        return size if self.config.pooling == "mean" else size * self.config.n_special
+
+    def tokenize(self, texts: list[str], *, instruction: str | None = None) -> Tokenized:
+        """Texts behind the template's opening; a text that is too long loses its own tail, which is counted."""
+        room = min(self.config.max_length, self.backbone.max_length - self.config.n_special)
+        return self.backbone.tokenize(
+            texts, template=self.config.template, max_length=room, instruction=instruction
+        )
+
+    def encode_batch(self, ids: list[list[int]]) -> Vectors:
+        """The vectors and the special tokens' keys and values of one batch of tokenized texts."""
+        k = self.config.n_special
+        if not ids:
+            none = self.module.tokens.new_zeros(0, k, self.backbone.hidden_size)
+            return Vectors(none.new_zeros(0, self.dimension), hidden_states=none)
+        batch = self.backbone.pad([[*row, *[self.backbone.pad_id] * k] for row in ids], side="left")
+        special = torch.zeros_like(batch.mask)
+        special[:, -k:] = True
+        with self.module.active(self.backbone):
+            states = read_marked(
+                self.backbone, self.module.tokens, batch.ids, special, batch.mask,
+                specials_see_each_other=self.config.specials_see_each_other, use_cache=True,
+            )  # fmt: skip
+        last = states.last[:, -k:]
+        kept = torch.stack(
+            [torch.stack([layer.keys[:, :, -k:], layer.values[:, :, -k:]]) for layer in states.cache.layers]
+        )
+        keys_values = kept.permute(2, 0, 1, 3, 4, 5).contiguous()
+        lengths = batch.mask.sum(dim=1)
+        return Vectors(pool(last.float(), self.config.pooling), None, last, keys_values, lengths)

@@ -1,0 +1,151 @@
+"""Hugging Face's Trainer as both methods use it: ready-made batches, named losses, checkpoints of what trains alone."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback, TrainingArguments
+
+from workbench.backbone import Backbone
+from workbench.errors import WorkbenchError
+from workbench.training.run import Run
+
+
+@runtime_checkable
+class Schedule(Protocol):
+    """The fields of a training configuration that are Trainer's own."""
+
+    lr: float
+    warmup_steps: int
+    weight_decay: float
+    max_grad_norm: float
+    seed: int
+    bf16: str
+    logging_steps: int
+    save_steps: int
+    report_to: str
+
+
+class Batches(Dataset):
+    """Whole batches in their order: `make(rows)` turns the rows of one into the tensors of one step."""
+
+    def __init__(self, order: list[Any], make: Callable[[Any], dict[str, Tensor]]) -> None:
+        self.order, self.make = order, make
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __getitem__(self, step: int) -> dict[str, Tensor]:
+        return self.make(self.order[step])
+
+
+def training_arguments(
+    config: Schedule, run: Run, backbone: Backbone, **options: Any
+) -> TrainingArguments:
+    """The Trainer's arguments for one pass over ready-made batches, on the backbone's device."""
+    return TrainingArguments(
+        output_dir=str(run.checkpoints),
+        per_device_train_batch_size=1,  # one item is one batch
+        num_train_epochs=1,  # the order already holds every epoch
+        train_sampling_strategy="sequential",
+        learning_rate=config.lr,
+        warmup_steps=config.warmup_steps,
+        weight_decay=config.weight_decay,
+        max_grad_norm=config.max_grad_norm,
+        seed=config.seed,
+        bf16=config.bf16 == "on",
+        logging_steps=config.logging_steps,
+        save_steps=config.save_steps,
+        save_total_limit=2,
+        report_to=config.report_to,
+        logging_nan_inf_filter=False,
+        remove_unused_columns=False,
+        dataloader_pin_memory=False,
+        use_cpu=backbone.device.type == torch.get_default_device().type,
+        disable_tqdm=not sys.stderr.isatty(),
+        **options,
+    )
+
+
+class MethodTrainer(Trainer):
+    """Trains a step module that returns a NamedTuple of losses: `total` is minimised, the others are logged.
+
+    Logs go to the run's log.jsonl, checkpoints hold the trained tensors alone. Raises WorkbenchError where a loss is
+    not finite.
+    """
+
+    def __init__(self, step: nn.Module, batches: Batches, run: Run, arguments: TrainingArguments) -> None:
+        super().__init__(
+            model=step,
+            train_dataset=batches,
+            args=arguments,
+            data_collator=lambda rows: rows[0],
+            callbacks=[CompleteCheckpoints(run)],
+        )
+        self.run = run
+        self._sums: dict[str, Tensor] = {}
+        self._counted: dict[str, int] = {}
+        if self.pop_callback(PrinterCallback) is None:  # the Trainer prints, or it draws a bar
+            self.pop_callback(ProgressCallback)
+            self.add_callback(LossBar)
+
+    def compute_loss(self, model: nn.Module, inputs: dict[str, Tensor], *_: Any, **__: Any) -> Tensor:
+        losses: Any = model(**inputs)
+        parts = losses._asdict()
+        total = parts.pop("total")
+        for name, value in parts.items():
+            if value is not None:
+                self._sums[name] = self._sums.get(name, 0) + value.detach()
+                self._counted[name] = self._counted.get(name, 0) + 1
+        return total
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        if "loss" in logs:
+            means = {f"loss_{name}": float(value) / self._counted[name] for name, value in self._sums.items()}
+            self._sums, self._counted = {}, {}
+            logs = {**logs, **means}
+            self.run.write_log({**logs, "step": self.state.global_step})
+            if not all(map(_finite, means.values())):
+                raise WorkbenchError(
+                    f"step {self.state.global_step}: a loss is not finite (lower lr, or use float32)"
+                )
+        super().log(logs, start_time)
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
+        folder = Path(output_dir or self.args.output_dir)  # type: ignore[arg-type]
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(
+            state_dict or self.model.state_dict(),  # type: ignore[union-attr]
+            folder / "model.safetensors",
+            metadata={"format": "pt"},
+        )
+
+
+class LossBar(ProgressCallback):
+    """The progress bar with the latest losses at its end, instead of a line of text for each of them."""
+
+    def on_log(
+        self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any
+    ) -> None:
+        named = {name: f"{value:.3f}" for name, value in (logs or {}).items() if name.startswith("loss_")}
+        if self.training_bar is not None and named:
+            self.training_bar.set_postfix(named)
+
+
+class CompleteCheckpoints(TrainerCallback):
+    """Marks a checkpoint once it is whole: a run killed while writing one resumes from the one before."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+
+    def on_save(self, args: TrainingArguments, state: Any, control: Any, **_: Any) -> None:
+        self.run.mark_complete(state.global_step)
+
+
+def _finite(value: float) -> bool:
+    return value == value and abs(value) != float("inf")
