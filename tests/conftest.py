@@ -135,6 +135,33 @@ def tiny_gpt2_dir(tmp_path_factory):
     return _saved(tmp_path_factory.mktemp("tiny-gpt2"), "gpt2")
 
 
+@pytest.fixture(scope="session")
+def slow_bottleneck():
+    """The reference of the bottleneck mask: `slow_bottleneck(special, padding, see_each_other)`."""
+
+    def build(special, padding, see_each_other=False):
+        """DESIGN.md's sentence in three nested loops."""
+        rows, length = special.shape
+        mask = torch.zeros(rows, length, length, dtype=torch.bool)
+        for b in range(rows):
+            marks = [t for t in range(length) if special[b, t] and padding[b, t]]
+            first = marks[0] if marks else length
+            for i in range(length):
+                for j in range(i + 1):
+                    if i == j:
+                        mask[b, i, j] = True
+                    elif padding[b, i] and padding[b, j]:
+                        if i in marks:
+                            mask[b, i, j] = j < first or (see_each_other and j in marks)
+                        elif i > first:
+                            mask[b, i, j] = j >= first
+                        else:
+                            mask[b, i, j] = True
+        return mask
+
+    return build
+
+
 class FakeTeacher:
     """A bag of hashed words, L2-normalised: deterministic on every machine, 24 dimensions."""
 

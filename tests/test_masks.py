@@ -68,30 +68,9 @@ def test_bottleneck_mask_by_hand():
     assert torch.equal(bottleneck_mask(special, real, specials_see_each_other=True)[0], expected)
 
 
-def slow_bottleneck(special, padding, see_each_other):
-    """DESIGN.md's sentence in three nested loops."""
-    rows, length = special.shape
-    mask = torch.zeros(rows, length, length, dtype=torch.bool)
-    for b in range(rows):
-        marks = [t for t in range(length) if special[b, t] and padding[b, t]]
-        first = marks[0] if marks else length
-        for i in range(length):
-            for j in range(i + 1):
-                if i == j:
-                    mask[b, i, j] = True
-                elif padding[b, i] and padding[b, j]:
-                    if i in marks:
-                        mask[b, i, j] = j < first or (see_each_other and j in marks)
-                    elif i > first:
-                        mask[b, i, j] = j >= first
-                    else:
-                        mask[b, i, j] = True
-    return mask
-
-
 @pytest.mark.parametrize("see_each_other", [False, True])
 @pytest.mark.parametrize("seed", range(20))
-def test_bottleneck_mask_equals_three_nested_loops(seed, see_each_other):
+def test_bottleneck_mask_equals_three_nested_loops(slow_bottleneck, seed, see_each_other):
     draw = torch.Generator().manual_seed(seed)
     rows, length = 4, 9
     special = torch.zeros(rows, length, dtype=torch.bool)

@@ -53,3 +53,21 @@ def reconstruction_loss(
     parts = zip(states.split(chunk), wanted.split(chunk), strict=True)
     total = [checkpoint(summed, part, goal, use_reentrant=False) for part, goal in parts]
     return torch.stack(total).sum() / len(wanted)
+
+
+def contrastive_loss(
+    anchors: Float[Tensor, "b d_e"], positives: Float[Tensor, "b d_e"], scale: Float[Tensor, ""]
+) -> Float[Tensor, ""]:
+    """Cross-entropy of each anchor's positive among it and the batch's other anchors (arXiv 2506.04344, equation 1).
+
+    Similarity is the cosine times `scale` = exp(lambda). A positive is the same text with tokens left out; the other
+    texts as they are, not their positives, are the negatives. Raises ValueError for a batch of one: no negatives.
+    """
+    if len(anchors) < 2:
+        raise ValueError("a contrastive loss needs at least two texts: a batch of one has no negatives")
+    ours = F.normalize(anchors.float(), dim=-1)
+    own = (ours * F.normalize(positives.float(), dim=-1)).sum(dim=-1)
+    similarity = ours @ ours.T
+    itself = torch.eye(len(ours), dtype=torch.bool, device=ours.device)
+    logits = scale * torch.where(itself, own[:, None], similarity)
+    return F.cross_entropy(logits, torch.arange(len(ours), device=ours.device))

@@ -117,7 +117,13 @@ def from_cache(
 
 @torch.inference_mode()
 def _behind(
-    reader: Reader, keys_values: Tensor, last: Tensor, place: Tensor, opening: list[int], how: Sampling, keys: list[int]
+    reader: Reader,
+    keys_values: Tensor,
+    last: Tensor,
+    place: Tensor,
+    opening: list[int],
+    how: Sampling,
+    keys: list[int],
 ) -> list[list[int]]:
     from transformers import DynamicCache
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from workbench.cli import options, say
-from workbench.embedders.config import LLM2VecGenConfig
+from workbench.embedders.config import GEMConfig, LLM2VecGenConfig
 from workbench.errors import UsageError
 from workbench.texts import TextTable, read_texts
-from workbench.training.config import LLM2VecGenTraining
+from workbench.training.config import GEMTraining, LLM2VecGenTraining
 
 if TYPE_CHECKING:
     from workbench.backbone import Backbone
@@ -80,15 +80,84 @@ def llm2vec_gen(
     say.note(f"{embedder.method} of dimension {embedder.dimension} in {output}")
 
 
+@app.command("gem")
+@options.with_flags(GEMTraining, GEMConfig)
+def gem(
+    training: GEMTraining,
+    shape: GEMConfig,
+    texts: Annotated[
+        str,
+        typer.Option(
+            "--texts",
+            help="Texts (file or hub dataset id); rows that also hold a response are queries with responses.",
+        ),
+    ],
+    output: Annotated[Path, typer.Option("--output", help="Folder of the trained embedder.")],
+    summaries: Annotated[
+        str | None,
+        typer.Option("--summaries", help="File with columns text and summary, for --share-summary."),
+    ] = None,
+    backbone: options.BackboneName = "fieldguide",
+    column: options.Column = None,
+    split: Annotated[str, typer.Option("--split", help="Split of a hub dataset.")] = "train",
+    limit: options.Limit = None,
+    resume: Annotated[bool, typer.Option(help="Go on where an interrupted run stopped.")] = True,
+    device: options.Device = "auto",
+    dtype: options.Dtype = "auto",
+    revision: options.Revision = None,
+    trust_remote_code: options.TrustRemoteCode = False,
+) -> None:
+    """Train special tokens behind a bottleneck mask together with the backbone's update (GEM).
+
+    First the bottleneck is proven on this backbone; where it leaks, nothing is trained.
+    """
+    if output.exists() and not output.is_dir():
+        raise UsageError(f"the output is a file: {output}")
+    options.check_parent(output / "config.json")
+    table = read_texts(texts, column, split=split, limit=limit)
+    say.note_left_out(table.left_out, table.source)
+    told = _summaries(summaries) if summaries else []
+
+    from workbench.backbone import Backbone
+    from workbench.embedders.artifact import Manifest
+    from workbench.training.corpus import Corpus
+    from workbench.training.gem import train
+
+    model = Backbone.load(
+        backbone, device=device, dtype=dtype, revision=revision, trust_remote_code=trust_remote_code
+    )
+    responses = _responses(table) or [""] * len(table)
+    corpus = Corpus(table.texts, responses, None, {"source": table.source})
+    embedder = train(model, corpus, training, shape, output=output, summaries=told, resume=resume)
+    say.note_truncated(Manifest.read(output).training["truncated_texts"], len(corpus), "texts")
+    say.note(f"{embedder.method} of dimension {embedder.dimension} in {output}")
+
+
+def _summaries(source: str) -> list[tuple[str, str]]:
+    """The pairs of a file with the columns text and summary."""
+    table = read_texts(source, "text")
+    pairs = [(text, row.get("summary")) for text, row in zip(table.texts, table.rows, strict=True)]
+    if not all(isinstance(summary, str) for _, summary in pairs):
+        raise UsageError(f"{source}: every row needs a summary beside its text")
+    return [(text, str(summary)) for text, summary in pairs]
+
+
+def _responses(table: TextTable) -> list[str] | None:
+    """The table's own responses where every row holds one, None where none does."""
+    own = [row.get("response") for row in table.rows]
+    if all(isinstance(response, str) for response in own):
+        return [str(response) for response in own]
+    if any(isinstance(response, str) for response in own):
+        raise UsageError(f"{table.source}: some rows hold a response and some do not")
+    return None
+
+
 def _corpus(model: "Backbone", table: TextTable, cache: Path, max_new_tokens: int) -> "Corpus":
     """The table's own responses where every row holds one, the backbone's otherwise."""
     from workbench.training.corpus import Corpus, respond
 
-    own = [row.get("response") for row in table.rows]
-    if all(isinstance(response, str) for response in own):
-        return Corpus(table.texts, [str(response) for response in own], None, {"source": table.source})
-    if any(isinstance(response, str) for response in own):
-        raise UsageError(f"{table.source}: some rows hold a response and some do not")
+    if (own := _responses(table)) is not None:
+        return Corpus(table.texts, own, None, {"source": table.source})
     with say.progress("responding", len(table), "queries") as progress:
         corpus = respond(
             model, table.texts, cache_dir=cache, max_new_tokens=max_new_tokens, progress=progress

@@ -48,9 +48,7 @@ def decode(
     return backbone.detokenize(backbone.generate_from(vectors.float(), batch_size=batch_size, **options))
 
 
-def _decode_cache(
-    embedder: Any, cache: SpecialCache, batch_size: int, options: dict[str, Any]
-) -> list[str]:
+def _decode_cache(embedder: Any, cache: SpecialCache, batch_size: int, options: dict[str, Any]) -> list[str]:
     """What the fine-tuned backbone says when it sees nothing but the special tokens (arXiv 2506.04344, section 3.1)."""
     if not isinstance(embedder, GEM):
         raise WorkbenchError("a cache of special tokens is read by the GEM embedder that made it")

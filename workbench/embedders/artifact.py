@@ -41,6 +41,8 @@ class Manifest:
     metrics: dict[str, float] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     libraries: dict[str, str] = field(default_factory=dict)
+    dimension: int | None = None
+    """Size of an embedding."""
     schema: int = SCHEMA
 
     @classmethod
@@ -88,6 +90,7 @@ def save(
         config=embedder.config.to_dict(),
         prompts=embedder.prompts,
         weights=hash_file(folder / WEIGHTS),
+        dimension=embedder.dimension,
         data_hash=data_hash,
         seeds=seeds or {},
         metrics=metrics or {},

@@ -14,9 +14,7 @@ tags: [text-embeddings, interpretability, {method}]
 ---
 # {method} embedder on `{backbone}`
 
-Texts become vectors of {dimension} dimensions that the backbone can read again as text. The backbone is not in this
-folder and was not changed; only the special tokens and the projections are.
-Method: LLM2Vec-Gen, arXiv [2603.10913](https://arxiv.org/abs/2603.10913).
+{about}
 
 ## How to load
 ```python
@@ -24,7 +22,7 @@ from workbench import decode, load_embedder
 
 embedder = load_embedder("path/to/this/folder")
 encoding = embedder.represent(["What is the capital of France?"])
-print(decode(embedder, encoding.soft_prompts, max_new_tokens=64))
+print(decode(embedder, encoding.{readable}, max_new_tokens=64))
 ```
 Loading checks the fingerprint below and refuses another backbone, tokenizer or prompt template.
 
@@ -44,12 +42,7 @@ Loading checks the fingerprint below and refuses another backbone, tokenizer or 
 {metrics}
 
 ## What decoding can and cannot do
-- It can show what kind of answer a vector stands for, in the backbone's own words; how often the decoded text holds
-  the right fact is a measured figure, never a promise. Read every decoding beside its trust figures.
-- It cannot give back the input text: the vectors are trained to hold the *response*, and details of a long response
-  are lost first. It cannot know more than the backbone does.
-- A fluent decoding is no evidence by itself: a language model writes fluently from any vector, noise included.
-- Only the soft prompts decode. The pooled embedding alone needs a lifter.
+{limits}
 
 ## Made with
 {libraries}
@@ -58,12 +51,37 @@ Licence: MIT, for the files of this folder. The backbone has a licence of its ow
 """
 
 
+_ABOUT = {
+    "llm2vec-gen": """Texts become vectors of {dimension} dimensions that the backbone can read again as text. The
+backbone is not in this folder and was not changed; only the special tokens and the projections are.
+Method: LLM2Vec-Gen, arXiv [2603.10913](https://arxiv.org/abs/2603.10913).""",
+    "gem": """Texts become vectors of {dimension} dimensions, the states of special tokens behind a bottleneck
+mask; what is written behind them sees the text through them alone. The folder holds the special tokens and the
+backbone's fine-tuning, not the backbone. Method: GEM, arXiv [2506.04344](https://arxiv.org/abs/2506.04344).""",
+}
+_READABLE = {"llm2vec-gen": "soft_prompts", "gem": "special_cache"}
+_LIMITS = {
+    "llm2vec-gen": """- It can show what kind of answer a vector stands for, in the backbone's own words; how often the
+  decoded text holds the right fact is a measured figure, never a promise. Read every decoding beside its trust figures.
+- It cannot give back the input text: the vectors are trained to hold the *response*, and details of a long response
+  are lost first. It cannot know more than the backbone does.
+- A fluent decoding is no evidence by itself: a language model writes fluently from any vector, noise included.
+- Only the soft prompts decode. The pooled embedding alone needs a lifter.""",
+    "gem": """- It can show what the backbone answers when it sees the special tokens and nothing else. A fluent
+  answer is no evidence by itself: a language model writes fluently from any state.
+- It cannot give back every detail of a long text: the special tokens are a bottleneck.
+- Only the special tokens' keys and values decode. The pooled embedding alone needs a lifter.""",
+}
+
+
 def model_card(manifest: Manifest) -> str:
     """The card as Markdown; the same manifest gives the same bytes."""
     return _CARD.format(
         method=manifest.method,
         backbone=manifest.backbone,
-        dimension=manifest.config.get("dimension"),
+        about=_ABOUT[manifest.method].format(dimension=manifest.dimension),
+        readable=_READABLE[manifest.method],
+        limits=_LIMITS[manifest.method],
         fingerprint=_table(manifest.fingerprint),
         data_hash=manifest.data_hash or "unknown",
         seeds=", ".join(f"{name} {seed}" for name, seed in sorted(manifest.seeds.items())) or "unknown",

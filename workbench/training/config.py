@@ -1,4 +1,4 @@
-"""How an LLM2Vec-Gen embedder is trained (no heavy imports: the command line reads its flags from here)."""
+"""How embedders are trained (no heavy imports: the command line reads its flags from here)."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -83,3 +83,89 @@ class LLM2VecGenTraining(Config):
             raise UsageError(
                 f"save_steps ({self.save_steps}) must be a multiple of logging_steps ({self.logging_steps})"
             )
+
+
+@dataclass(frozen=True)
+class GEMTraining(Config):
+    """The recipe of GEM (arXiv 2506.04344, sections 3 and 4.2); every value can be changed."""
+
+    p: float = 0.8
+    """Mix ratio: the share of texts without special tokens (section 3.1.1); 1 trains a plain language model."""
+    share_insertion: float = 0.5
+    """Of the texts with special tokens, the weight of those with them at a random place of the text."""
+    share_reconstruction: float = 0.5
+    """The weight of text reconstruction: special tokens after the whole text, then the text again."""
+    share_soft_prompt: float = 0.0
+    """The weight of soft prompts: special tokens between a query and its response."""
+    share_summary: float = 0.0
+    """The weight of summaries: special tokens between a text and its summary."""
+    lr: float = 1e-4
+    """Peak learning rate of AdamW while the next-token loss counts alone."""
+    contrastive_lr: float = 1e-5
+    """Peak learning rate once the contrastive loss counts."""
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    """How the learning rate falls after the warm-up."""
+    warmup_steps: int = 20
+    """Steps over which the learning rate rises from 0."""
+    alpha: float = 1.0
+    """Weight of the contrastive loss in L = (1 - alpha) L_ntp + alpha L_cl (equation 2) once it counts; 0: never."""
+    alpha_start: int = 100
+    """Step after which the contrastive loss counts."""
+    prefix_dropout: float = 0.2
+    """Share of a prefix's tokens that its positive lacks."""
+    weight_decay: float = 0.0
+    """AdamW's weight decay."""
+    max_grad_norm: float = 1.0
+    """Gradients are clipped to this norm; 0 clips nothing."""
+    batch_size: int = 32
+    """Texts a step."""
+    epochs: int = 1
+    """How many times every text is seen, each time with other places and tasks."""
+    max_length: int = 512
+    """Most tokens of a text; a longer one loses its own tail."""
+    seed: int = 0
+    """Seeds the start of what trains, the order of the texts, places, tasks and dropout."""
+    bf16: Literal["auto", "on", "off"] = "auto"
+    """bfloat16 autocast: "auto" leaves the backbone in the dtype it was loaded in, what trains stays float32."""
+    logging_steps: int = 10
+    """A line of log.jsonl every so many steps."""
+    save_steps: int = 500
+    """A checkpoint every so many steps; a multiple of logging_steps, so that a resumed log has no seam."""
+    keep_checkpoints: bool = False
+    """Keep the checkpoints after the artifact is written."""
+    report_to: str = "none"
+    """Trainer's logger beside log.jsonl: none, tensorboard, wandb ..."""
+
+    def __post_init__(self) -> None:
+        for name, allowed in (
+            ("schedule", ("cosine", "linear", "constant")),
+            ("bf16", ("auto", "on", "off")),
+        ):
+            if getattr(self, name) not in allowed:
+                raise UsageError(f"{name} must be one of {', '.join(allowed)}, not {getattr(self, name)!r}")
+        for name in ("p", "alpha", "prefix_dropout"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UsageError(f"{name} must lie between 0 and 1, not {getattr(self, name)}")
+        for name in ("batch_size", "epochs", "logging_steps", "save_steps"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for name in ("warmup_steps", "weight_decay", "max_grad_norm", "alpha_start", *self.shares):
+            if getattr(self, name) < 0:
+                raise UsageError(f"{name} must be at least 0, not {getattr(self, name)}")
+        if self.lr <= 0 or self.contrastive_lr <= 0 or self.max_length < 2:
+            raise UsageError("lr and contrastive_lr must be above 0, and max_length at least 2")
+        if self.p < 1 and not any(getattr(self, name) for name in self.shares):
+            raise UsageError("p is below 1, but the shares of all four tasks are 0")
+        if self.save_steps % self.logging_steps:
+            raise UsageError(
+                f"save_steps ({self.save_steps}) must be a multiple of logging_steps ({self.logging_steps})"
+            )
+
+    @property
+    def shares(self) -> tuple[str, ...]:
+        """The names of the four tasks' weights."""
+        return ("share_insertion", "share_reconstruction", "share_soft_prompt", "share_summary")
+
+    def alpha_at(self, step: int) -> float:
+        """The weight of the contrastive loss in a step, counted from 0."""
+        return self.alpha if step >= self.alpha_start else 0.0

@@ -44,9 +44,7 @@ class Batches(Dataset):
         return self.make(self.order[step])
 
 
-def training_arguments(
-    config: Schedule, run: Run, backbone: Backbone, **options: Any
-) -> TrainingArguments:
+def training_arguments(config: Schedule, run: Run, backbone: Backbone, **options: Any) -> TrainingArguments:
     """The Trainer's arguments for one pass over ready-made batches, on the backbone's device."""
     return TrainingArguments(
         output_dir=str(run.checkpoints),
