@@ -47,10 +47,17 @@ def evaluate(
     backbone: Annotated[
         str | None, typer.Option("--backbone", help="Instead of the one the embedder names.")
     ] = None,
+    control: Annotated[
+        Path | None,
+        typer.Option("--control", help="For GEM: an embedder trained as long on the same texts with --p 1."),
+    ] = None,
     device: options.Device = "auto",
     dtype: options.Dtype = "auto",
 ) -> None:
-    """Measure an embedder on the field guide's held-out questions: decoded facts, refusals, retrieval."""
+    """Measure an embedder on the field guide's held-out questions.
+
+    LLM2Vec-Gen: decoded facts, refusals, retrieval. GEM: answers through the bottleneck, neighbours, language kept.
+    """
     if output is not None:
         options.check_output(output, (".json",))
     for name in ("eval.jsonl", "passages.jsonl"):
@@ -58,12 +65,22 @@ def evaluate(
             raise UsageError(f"no such file: {data / name}")
 
     from workbench import load_embedder
-    from workbench.evaluation.fieldguide import evaluate as measure
+    from workbench.embedders.gem import GEM
+    from workbench.evaluation import fieldguide, gem
     from workbench.files import write_json
     from workbench.training.teachers import load_teacher
 
     loaded = load_embedder(embedder, backbone=backbone, device=device, dtype=dtype)
-    report = measure(loaded, load_teacher(teacher, loaded.backbone), data=data, limit=limit)
+    yardstick = load_teacher(teacher, loaded.backbone)
+    if isinstance(loaded, GEM):
+        other = load_embedder(control, backbone=loaded.backbone) if control else None
+        if other is not None and not isinstance(other, GEM):
+            raise UsageError(f"the control {control} is a {other.method} embedder, not GEM")
+        report = gem.evaluate(loaded, yardstick, control=other, data=data, limit=limit)
+    elif control is not None:
+        raise UsageError(f"--control belongs to GEM, and this embedder is {loaded.method}")
+    else:
+        report = fieldguide.evaluate(loaded, yardstick, data=data, limit=limit)
     print(report.table())
     if output is not None:
         write_json(output, report.to_dict())

@@ -11,7 +11,7 @@ import numpy as np
 
 from workbench.decoding.decode import decode
 from workbench.evaluation.retrieval import RetrievalScores, score
-from workbench.fieldguide.exam import Marks, mark, read_exam
+from workbench.fieldguide.exam import Marks, limited, mark, read_exam
 from workbench.fieldguide.items import Item, refuses
 from workbench.files import shipped
 
@@ -87,7 +87,7 @@ def evaluate(
 
     teacher = teacher or load_teacher()
     folder = data or shipped("fieldguide")
-    items = _limited(read_exam(folder / "eval.jsonl"), limit)
+    items = limited(read_exam(folder / "eval.jsonl"), limit)
     queries = [item.query for item in items]
     responses = embedder.backbone.respond(queries, max_new_tokens=MAX_NEW_TOKENS)
     encoding = embedder.represent(queries)
@@ -143,16 +143,6 @@ def _retrieve(
     rows = [i for i, item in enumerate(items) if item.kind == kind]
     place = {text: number for number, text in enumerate(passages)}
     return score(queries[rows], documents, np.array([place[items[i].passage] for i in rows]))
-
-
-def _limited(items: list[Item], limit: int | None) -> list[Item]:
-    seen: dict[str, int] = {}
-    kept = []
-    for item in items:
-        seen[item.kind] = seen.get(item.kind, 0) + 1
-        if limit is None or seen[item.kind] <= limit:
-            kept.append(item)
-    return kept
 
 
 def _share(marks: list[bool]) -> float:

@@ -89,3 +89,14 @@ def read_exam(path: Path) -> list[Item]:
         except (ValueError, TypeError, KeyError) as error:
             raise WorkbenchError(f"{path}, line {number}: not an exam item ({error})") from error
     return items
+
+
+def limited(items: list[Item], limit: int | None) -> list[Item]:
+    """The first `limit` items of each kind; all of them without a limit."""
+    seen: dict[str, int] = defaultdict(int)
+    kept = []
+    for item in items:
+        seen[item.kind] += 1
+        if limit is None or seen[item.kind] <= limit:
+            kept.append(item)
+    return kept
