@@ -76,14 +76,16 @@ def audit_leakage(
     special: Bool[Tensor, "b t"],
     padding: Bool[Tensor, "b t"],
     *,
+    inputs: Float[Tensor, "b t d"] | None = None,
     handed: Tensor | None = None,
     seed: int = 0,
 ) -> LeakageAudit:
     """Measure whether the suffix learns of the prefix by any way but the special tokens (arXiv 2506.04344, 3.1).
 
-    `special` and `padding` as in `bottleneck_mask`; the ids at special tokens stand for their input rows. `handed` is
-    what the model gets as attention mask (default: the declared mask as the model takes it); tests hand it a wrong
-    one. Raises UsageError where no row has a prefix, special tokens and a suffix of two tokens.
+    `special` and `padding` as in `bottleneck_mask`. `inputs` are the input embeddings (default: the rows of the ids,
+    at special tokens too). `handed` is what the model gets as attention mask (default: the declared mask as the model
+    takes it); tests hand it a wrong one. Raises UsageError where no row has a prefix, special tokens and a suffix of
+    two tokens.
     """
     declared = bottleneck_mask(special, padding)
     opened = (special & padding).cumsum(dim=1) > 0
@@ -91,19 +93,19 @@ def audit_leakage(
     if not bool((suffix.sum(dim=1) > 1).logical_and(prefix.any(dim=1)).any()):
         raise UsageError("the audit needs a row with a prefix, special tokens and a suffix of two tokens")
     handed = to_additive(declared, backbone.dtype) if handed is None else handed
-    inputs = {
+    options = {
         "attention_mask": handed.to(backbone.device),
         "position_ids": (padding.cumsum(dim=1) - 1).clamp(min=0).to(backbone.device),
         "use_cache": False,
     }
-    embeds = backbone.embed(ids).detach()
+    embeds = (backbone.embed(ids) if inputs is None else inputs).detach()
     with backbone.eager_attention(), torch.no_grad():
-        weights = backbone.model(inputs_embeds=embeds, output_attentions=True, **inputs).attentions
+        weights = backbone.model(inputs_embeds=embeds, output_attentions=True, **options).attentions
     if not weights or weights[0] is None:
         raise WorkbenchError(f"{backbone.id} returns no attention weights, not even with eager attention")
     outside = (~declared & padding[:, :, None]).to(backbone.device)[:, None]
     draw = torch.Generator().manual_seed(seed)
-    gradient, through = _gradients(backbone, embeds, inputs, special, suffix, prefix, draw)
+    gradient, through = _gradients(backbone, embeds, options, special, suffix, prefix, draw)
     return LeakageAudit(
         kernel=str(backbone.model.config._attn_implementation),
         declared=declared,

@@ -80,6 +80,10 @@ def test_the_backbone_is_itself_again_behind_the_embedder(make_tiny, tuning):
     decode(embedder, embedder.represent(TEXTS).special_cache, max_new_tokens=4)
     with embedder.language_model():
         tuned = backbone.respond(TEXTS, max_new_tokens=5)
+        inside = embedder.represent(TEXTS).embedding
+    assert torch.equal(inside, embedder.represent(TEXTS).embedding), (
+        "the update counts once, however often opened"
+    )
     assert backbone.respond(TEXTS, max_new_tokens=5) == answers
     assert tuned != answers
     for name, weight in backbone.model.state_dict().items():

@@ -105,3 +105,21 @@ def test_shapes_are_checked():
             0.0,
             False,
         )
+
+
+def test_gem_shows_text_special_tokens_and_answer_with_the_proof(make_tiny):
+    from workbench.embedders.config import GEMConfig
+    from workbench.embedders.gem import GEM
+
+    embedder = GEM.untrained(make_tiny("llama"), GEMConfig(n_special=3, lora_rank=2))
+    seen = special_attention(embedder, TEXT)
+    assert seen.tokens[int(seen.is_prefix.sum())] == "◆1"
+    assert seen.is_special.sum() == 3
+    assert seen.is_suffix.sum() > 1
+    assert seen.leak == 0
+    assert seen.deviation < 1e-5
+    assert seen.audit is not None
+    assert seen.audit.passed
+    suffix, prefix = np.flatnonzero(seen.is_suffix), np.flatnonzero(seen.is_prefix)
+    assert seen.weights[:, :, suffix][:, :, :, prefix].max() == 0
+    assert not embedder.backbone.layers[0]._forward_pre_hooks

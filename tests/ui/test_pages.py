@@ -18,14 +18,31 @@ def reading(text: str, answer="Tokyo is the capital.", decoded="Kyoto is the cap
     return Readings([text], [answer], [decoded], vector, vector, np.zeros((1, 4, 8), np.float32), 0)
 
 
-def attention(text: str) -> SpecialAttention:
+def attention(text: str, embedder: str = "LLM2Vec-Gen") -> SpecialAttention:
     tokens, special = ["<|user|>", "␣gold", "◆1", "◆2"], np.array([False, False, True, True])
     declared = np.tril(np.ones((4, 4), bool))
     weights = np.tile((declared / declared.sum(1, keepdims=True)).astype(np.float32), (2, 3, 1, 1))
     return SpecialAttention(tokens, special, declared, weights, 1e-6, False)
 
 
-def refuse(text: str):
+def bottleneck(text: str, embedder: str) -> SpecialAttention:
+    """GEM's special token between a text of two tokens and an answer of two, proven shut."""
+    import torch
+
+    from workbench.leakage import LeakageAudit
+    from workbench.masks import bottleneck_mask
+
+    if embedder != "GEM":
+        return attention(text)
+    special = torch.tensor([[False, False, True, False, False]])
+    declared = bottleneck_mask(special, torch.ones_like(special))
+    weights = (declared / declared.sum(-1, keepdim=True)).float().expand(2, 3, 5, 5).numpy()
+    audit = LeakageAudit("sdpa", declared, [0.0, 0.0], [0.0, 0.0], 0.25)
+    tokens = ["<|user|>", "␣gold", "◆1", "<|assistant|>", "␣Au"]
+    return SpecialAttention(tokens, special[0].numpy(), declared[0].numpy(), weights, 1e-6, False, audit)
+
+
+def refuse(text: str, *_: str):
     raise WorkbenchError("the backbone *has* <b>no</b> weights")
 
 
@@ -41,10 +58,10 @@ def neighbourhood_page(atlas, read):
     neighbourhoods.page(atlas, read)
 
 
-def attention_page(attend, examples):
+def attention_page(attend, examples, embedders):
     from workbench.ui import attention
 
-    attention.page(attend, examples=examples)
+    attention.page(attend, examples=examples, embedders=embedders)
 
 
 def open_decoded(read=reading, **query):
@@ -61,8 +78,8 @@ def open_map(atlas, read=reading, **query):
     return app.run()
 
 
-def open_attention(attend=attention, **query):
-    app = AppTest.from_function(attention_page, args=(attend, EXAMPLES), default_timeout=60)
+def open_attention(attend=attention, embedders=("LLM2Vec-Gen",), **query):
+    app = AppTest.from_function(attention_page, args=(attend, EXAMPLES, embedders), default_timeout=60)
     app.query_params.update(query)
     return app.run()
 
@@ -173,6 +190,15 @@ def test_attention_follows_layer_and_head():
     app = open_attention()
     app.button_group(key="layer").set_value("2").run()
     assert "layer 2, mean of 3 heads" in html(app)
+
+
+def test_gem_shows_its_suffix_and_the_proof_of_its_bottleneck():
+    app = open_attention(bottleneck, ("LLM2Vec-Gen", "GEM"), embedder="GEM")
+    assert "never the text" in html(app)
+    assert "Gradient past the special tokens" in html(app)
+    assert "proven shut" in html(app)
+    plain = open_attention(bottleneck, ("LLM2Vec-Gen", "GEM"))
+    assert "Gradient past" not in html(plain)
 
 
 def test_attention_follows_a_link():

@@ -43,13 +43,21 @@ class GemTokens(nn.Module):
             if config.tuning == "full"
             else Lora(backbone.model, config.lora_rank, config.lora_alpha, draw)
         )
+        self._open = False
         self.to(backbone.device)
 
     @contextmanager
     def active(self, backbone: Backbone) -> Iterator[None]:
-        """While open, the backbone computes with the update."""
-        with self.update.active(backbone.model):
+        """While open, the backbone computes with the update; opened again inside itself, it changes nothing."""
+        if self._open:
             yield
+            return
+        self._open = True
+        try:
+            with self.update.active(backbone.model):
+                yield
+        finally:
+            self._open = False
 
     @property
     def scale(self) -> Float[Tensor, ""]:

@@ -1,16 +1,24 @@
 """What the special tokens attend to: the mask an embedder declares beside the weights its backbone really applies."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
 
+from workbench.decoding.decode import decode
 from workbench.embedders.base import Embedder
+from workbench.embedders.gem import GEM
 from workbench.embedders.llm2vec_gen import LLM2VecGen
 from workbench.errors import UsageError, WorkbenchError
+from workbench.leakage import LeakageAudit, audit_leakage
 from workbench.lenses.tokens import readable_tokens
-from workbench.masks import special_token_mask, to_additive
+from workbench.masks import bottleneck_mask, special_token_mask, to_additive
+
+SUFFIX_TOKENS = 32
+"""Most tokens of the answer that stands behind GEM's special tokens."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +31,7 @@ class SpecialAttention:
     """
 
     tokens: list[str]
-    """One readable label a token: the text's with visible spaces, then ◆1, ◆2 ... for the special tokens."""
+    """One readable label a token: the text's with visible spaces, ◆1, ◆2 ... for the special tokens, the suffix's."""
     is_special: Bool[np.ndarray, " t"]
     declared: Bool[np.ndarray, "t t"]
     """The embedder's mask: True = may attend."""
@@ -33,11 +41,23 @@ class SpecialAttention:
     """Largest absolute difference of the compression tokens' last hidden states to the embedder's own."""
     truncated: bool
     """Whether the text lost its tail."""
+    audit: LeakageAudit | None = None
+    """The proof that a suffix learns of the text through the special tokens alone; None where there is no suffix."""
 
     def __post_init__(self) -> None:
         t = len(self.tokens)
         if self.declared.shape != (t, t) or self.is_special.shape != (t,) or self.weights.shape[2:] != (t, t):
             raise ValueError(f"{t} tokens, mask {self.declared.shape}, weights {self.weights.shape}")
+
+    @property
+    def is_suffix(self) -> Bool[np.ndarray, " t"]:
+        """What stands behind the special tokens."""
+        return (np.cumsum(self.is_special) > 0) & ~self.is_special
+
+    @property
+    def is_prefix(self) -> Bool[np.ndarray, " t"]:
+        """The text itself."""
+        return ~self.is_special & ~self.is_suffix
 
     @property
     def layers(self) -> int:
@@ -74,7 +94,7 @@ class SpecialAttention:
 
         The first token is left out because decoder-only models park unused attention there (an attention sink).
         """
-        text = ~self.is_special
+        text = self.is_prefix
         text[0] = False
         return self.weights[:, :, self.is_special][:, :, :, text].sum(-1).mean(-1)
 
@@ -83,40 +103,105 @@ class SpecialAttention:
         return self.weights[:, :, self.is_special, 0].mean(-1)
 
 
-@torch.inference_mode()
+class _Marked(NamedTuple):
+    """One sequence as an embedder's backbone reads it."""
+
+    ids: Int[Tensor, "1 t"]
+    special: Bool[Tensor, "1 t"]
+    inputs: Float[Tensor, "1 t d"]
+    declared: Bool[Tensor, "1 t t"]
+    truncated: bool
+
+
 def special_attention(embedder: Embedder, text: str) -> SpecialAttention:
     """The attention of `text` and the special tokens directly after it, in every layer and head.
 
-    Raises UsageError for a method without special tokens or an empty text, WorkbenchError where the backbone returns
-    no attention weights.
+    Behind GEM's special tokens stands what the model says there, seeing them alone, and the leakage audit is made on
+    this very sequence. Raises UsageError for a method without special tokens or an empty text, WorkbenchError where
+    the backbone returns no attention weights.
     """
-    if not isinstance(embedder, LLM2VecGen):
+    if not isinstance(embedder, LLM2VecGen | GEM):
         raise UsageError(f"{embedder.method} has no special tokens to look at")
     if not text.strip():
         raise UsageError("an empty text has nothing to attend to")
+    if isinstance(embedder, GEM):
+        with embedder.language_model():
+            return _look(embedder, _mark_gem(embedder, text))
+    with embedder.module.encoder_side(embedder.backbone):
+        return _look(embedder, _mark_llm2vec_gen(embedder, text))
+
+
+@torch.no_grad()
+def _mark_llm2vec_gen(embedder: LLM2VecGen, text: str) -> _Marked:
     backbone, module = embedder.backbone, embedder.module
     tokenized = embedder.tokenize([text])
-    ids, count = tokenized.ids[0], len(module.tokens)
-    batch = backbone.pad([ids])
-    mask = special_token_mask(batch.mask, count)
+    count = len(module.tokens)
+    batch = backbone.pad([tokenized.ids[0]])
+    ids = torch.cat([batch.ids, batch.ids.new_full((1, count), backbone.pad_id)], dim=1)
+    special = torch.arange(ids.shape[1], device=ids.device)[None] >= batch.ids.shape[1]
     inputs = torch.cat([backbone.embed(batch.ids), module.tokens.to(backbone.dtype)[None]], dim=1)
-    with module.encoder_side(backbone), backbone.eager_attention():
+    mask = special_token_mask(batch.mask, count)
+    return _Marked(ids, special, inputs, mask, bool(tokenized.truncated))
+
+
+@torch.no_grad()
+def _mark_gem(embedder: GEM, text: str) -> _Marked:
+    """Text, special tokens, and what the model says behind them."""
+    backbone, count = embedder.backbone, embedder.config.n_special
+    encoding = embedder.represent([text])
+    assert encoding.special_cache is not None
+    said = decode(embedder, encoding.special_cache, max_new_tokens=SUFFIX_TOKENS)[0]
+    suffix = backbone.answer_opening + backbone.tokenizer(said, add_special_tokens=False)["input_ids"]
+    before = encoding.token_ids[0]
+    ids = torch.tensor([[*before, *[backbone.pad_id] * count, *suffix]], device=backbone.device)
+    column = torch.arange(ids.shape[1], device=ids.device)[None]
+    special = (column >= len(before)) & (column < len(before) + count)
+    inputs = backbone.embed(ids).clone()
+    inputs[special] = embedder.module.tokens.to(backbone.dtype)
+    real = torch.ones_like(special)
+    mask = bottleneck_mask(special, real, specials_see_each_other=embedder.config.specials_see_each_other)
+    return _Marked(ids, special, inputs, mask, bool(encoding.truncated))
+
+
+def _look(embedder: LLM2VecGen | GEM, marked: _Marked) -> SpecialAttention:
+    """Runs the sequence with eager attention; call it with the embedder's update active."""
+    backbone = embedder.backbone
+    real = torch.ones_like(marked.special)
+    with torch.no_grad(), backbone.eager_attention():
         output = backbone.model(
-            inputs_embeds=inputs,
-            attention_mask=to_additive(mask, backbone.dtype),
-            position_ids=torch.arange(inputs.shape[1], device=inputs.device)[None],
+            inputs_embeds=marked.inputs,
+            attention_mask=to_additive(marked.declared, backbone.dtype),
+            position_ids=torch.arange(marked.ids.shape[1], device=marked.ids.device)[None],
             output_attentions=True,
             output_hidden_states=True,
             use_cache=False,
         )
     if not output.attentions or output.attentions[0] is None:
         raise WorkbenchError(f"{backbone.id} returns no attention weights, not even with eager attention")
-    last = output.hidden_states[-1][:, -module.n_compression :]
+    count = embedder.module.tokens.shape[0]
+    ids, special = marked.ids[0].tolist(), marked.special[0].cpu().numpy()
+    names = iter([f"◆{number}" for number in range(1, count + 1)])
+    words = iter(readable_tokens(backbone.tokenizer, [i for i, s in zip(ids, special, strict=True) if not s]))
+    last = output.hidden_states[-1][marked.special]
+    if isinstance(embedder, GEM):
+        used = embedder.encode_batch([[i for i, p in zip(ids, np.cumsum(special), strict=True) if not p]])
+        deviation = (last - used.hidden_states[0]).detach().abs().max()  # type: ignore[index]
+        behind = int((np.cumsum(special) > 0).sum()) - count
+        audit = (
+            audit_leakage(backbone, marked.ids, marked.special, real, inputs=marked.inputs)
+            if behind > 1
+            else None
+        )
+    else:
+        with torch.no_grad():
+            own = embedder.hidden_states([[i for i, s in zip(ids, special, strict=True) if not s]])[0]
+        deviation, audit = (last[-len(own) :] - own).abs().max(), None
     return SpecialAttention(
-        tokens=readable_tokens(backbone.tokenizer, ids) + [f"◆{i}" for i in range(1, count + 1)],
-        is_special=np.arange(len(ids) + count) >= len(ids),
-        declared=mask[0].cpu().numpy(),
+        tokens=[next(names) if is_special else next(words) for is_special in special],
+        is_special=special,
+        declared=marked.declared[0].cpu().numpy(),
         weights=torch.cat(output.attentions).float().cpu().numpy(),
-        deviation=float((last - embedder.hidden_states([ids])).abs().max()),
-        truncated=bool(tokenized.truncated),
+        deviation=float(deviation),
+        truncated=marked.truncated,
+        audit=audit,
     )

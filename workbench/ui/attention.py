@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,11 +12,16 @@ from workbench.figures.attention import head_map, mask_map, weight_map
 from workbench.ui import parts, state
 
 if TYPE_CHECKING:
+    from workbench.leakage import LeakageAudit
     from workbench.lenses.attention import SpecialAttention
 
 LEDE = (
     "The special tokens ◆ stand directly after the text and gather what the embedding is made of. On the left is what "
     "they may look at, on the right what they really look at, layer by layer and head by head."
+)
+SUFFIX = (
+    "Behind this embedder’s special tokens stands what the model says there. Its mask is a bottleneck: the answer sees "
+    "the special tokens and itself, never the text."
 )
 MEAN = "mean"
 WIDE = 36
@@ -25,17 +30,30 @@ LONG = 90
 """From this many tokens on only the special tokens' rows are drawn."""
 
 
-def page(attend: Callable[[str], SpecialAttention], *, examples: dict[str, str] = state.EXAMPLES) -> None:
-    """Draws the page. `attend` gives one text's attention."""
+def page(
+    attend: Callable[[str, str], SpecialAttention],
+    *,
+    embedders: Sequence[str] = ("LLM2Vec-Gen",),
+    examples: dict[str, str] = state.EXAMPLES,
+) -> None:
+    """Draws the page. `attend(text, embedder)` gives one text's attention in one of the `embedders`, by its name."""
     parts.page_title("Attention masks", LEDE)
+    name = embedders[0]
+    if len(embedders) > 1:
+        name = (
+            st.segmented_control("Embedder", embedders, default=name, key="embedder", bind="query-params")
+            or name
+        )
     state.example_buttons(examples)
     text = state.text_box("Your text", page="attention", default=next(iter(examples.values()), ""))
     if not text:
         parts.empty("Type a text above, or choose an example.")
         return
     with state.problems(), st.spinner("Recomputing the attention …", show_time=True):
-        seen = attend(text)
+        seen = attend(text, name)
     layer, head = _choose(seen)
+    if seen.is_suffix.any():
+        parts.show(parts.note(SUFFIX))
     _strip(seen, layer, head)
     _maps(seen, layer, head)
     _heads(seen, layer, head)
@@ -66,7 +84,7 @@ def _selector(label: str, key: str, count: int) -> int | None:
 
 def _strip(seen: SpecialAttention, layer: int | None, head: int | None) -> None:
     received = seen.received(layer, head)
-    first, text, special = received[0], received[~seen.is_special][1:], received[seen.is_special]
+    first, text, special = received[0], received[seen.is_prefix][1:], received[seen.is_special]
     top = float(text.max(initial=0)) or 1.0
     chips = parts.tokens(seen.tokens, seen.is_special.tolist(), [float(share) / top for share in received])
     note = (
@@ -80,9 +98,9 @@ def _strip(seen: SpecialAttention, layer: int | None, head: int | None) -> None:
 def _maps(seen: SpecialAttention, layer: int | None, head: int | None) -> None:
     long = len(seen.tokens) >= LONG
     with_text = st.toggle("Show the text’s own rows too", key="rows", bind="query-params", disabled=long)
-    rows = np.flatnonzero(seen.is_special).tolist()
+    rows = np.flatnonzero(~seen.is_prefix).tolist()
     if with_text and not long:
-        rows += np.flatnonzero(~seen.is_special).tolist()
+        rows = list(range(len(seen.tokens)))
     weights = seen.weights_of(layer, head)
     top = float(weights[rows][:, 1:].max(initial=0))
     options: dict = {"special": seen.is_special, "dark": state.is_dark()}
@@ -112,14 +130,29 @@ def _heads(seen: SpecialAttention, layer: int | None, head: int | None) -> None:
         "The weights are recomputed with eager attention, since fast kernels return none. "
         "This is how far the hidden states then are from those the embedder used."
     )
-    with right:
-        parts.figures(
-            parts.figure(
-                "Largest weight outside the mask", parts.small(seen.leak), "", leaky if seen.leak else tight
-            ),
-            parts.figure("Recomputed against used", parts.small(seen.deviation), "largest difference", used),
-            one_column=True,
+    figures = [
+        parts.figure(
+            "Largest weight outside the mask", parts.small(seen.leak), "", leaky if seen.leak else tight
         )
+    ]
+    if seen.audit is not None:
+        figures += _proof(seen.audit)
+    figures.append(
+        parts.figure("Recomputed against used", parts.small(seen.deviation), "largest difference", used)
+    )
+    with right:
+        parts.figures(*figures, one_column=True)
+
+
+def _proof(audit: LeakageAudit) -> list[str]:
+    """The audit's gradients as figures: past the special tokens, and through them."""
+    past = "How much the answer changes with the text when the special tokens are held fixed, in the worst layer."
+    through = "The same with the special tokens free: the way that the mask leaves open."
+    verdict = "proven shut" if audit.passed else "it leaks"
+    return [
+        parts.figure("Gradient past the special tokens", parts.small(max(audit.gradient)), verdict, past),
+        parts.figure("Gradient through them", parts.small(audit.through), "open", through),
+    ]
 
 
 def _chart(figure: Any, key: str) -> None:

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from workbench.lenses.attention import SpecialAttention
 
 
+NAMES = {"llm2vec-gen": "LLM2Vec-Gen", "gem": "GEM"}
+"""The methods' names as people write them, by the folder of the shipped embedder."""
+
+
 @dataclass(frozen=True)
 class Source:
     """Which embedder, where and how: the key of everything that is kept of it."""
@@ -61,9 +65,16 @@ def read(text: str) -> Readings:
     return _read(source(), text)
 
 
-def attend(text: str) -> SpecialAttention:
-    """One text's attention in the shipped default."""
-    return _attend(source(), text)
+def attend(text: str, path: Path | None = None) -> SpecialAttention:
+    """One text's attention in the shipped default, or in the embedder at `path`."""
+    return _attend(source(path), text)
+
+
+def shipped_embedders() -> dict[str, Path]:
+    """The embedders that ship, by the name of their method; the default first."""
+    default = shipped("embedders", "llm2vec-gen")
+    others = sorted(path for path in default.parent.iterdir() if (path / "config.json").is_file())
+    return {NAMES.get(path.name, path.name): path for path in [default, *(p for p in others if p != default)]}
 
 
 @dataclass(frozen=True)
@@ -80,7 +91,7 @@ def _loaded(source: Source) -> Loaded:
     from workbench.embedders.artifact import load_embedder
 
     embedder = load_embedder(source.path, device=source.device, dtype=source.dtype)
-    if has_atlas():
+    if has_atlas() and Path(source.path) == shipped("embedders", "llm2vec-gen"):
         check_fingerprint(atlas(), embedder)
     return Loaded(embedder, threading.Lock())
 

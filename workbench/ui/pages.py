@@ -43,8 +43,9 @@ def attention_masks() -> None:
     with state.problems(HINT):
         loaders.source()
         shipped = loaders.atlas() if loaders.has_atlas() else None
+        embedders = loaders.shipped_embedders()
     _sidebar(shipped)
-    attention.page(loaders.attend)
+    attention.page(lambda text, name: loaders.attend(text, embedders[name]), embedders=list(embedders))
 
 
 def _sidebar(shipped: "Atlas | None") -> None:
