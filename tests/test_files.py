@@ -141,3 +141,16 @@ def test_the_shipped_default_is_looked_for_in_order(tmp_path, monkeypatch):
         if root == named:
             monkeypatch.setenv("WORKBENCH_DATA", str(named))
         assert files.shipped("model") == root / "model"
+
+
+def test_what_is_written_is_as_readable_as_any_new_file(tmp_path):
+    (tmp_path / "plain").write_text("x")
+    with files.atomic_path(tmp_path / "closed") as temporary:
+        temporary.write_text("x")
+        temporary.chmod(0o600)
+    with files.atomic_path(tmp_path / "folder") as temporary:
+        temporary.mkdir()
+        (temporary / "closed").write_text("x")
+        (temporary / "closed").chmod(0o600)
+    usual = (tmp_path / "plain").stat().st_mode
+    assert (tmp_path / "closed").stat().st_mode == (tmp_path / "folder" / "closed").stat().st_mode == usual

@@ -19,15 +19,16 @@ PACKAGE = Path(__file__).resolve().parent
 def atomic_path(target: Path | str) -> Iterator[Path]:
     """Gives a temporary sibling of `target` to write to, as a file or as a directory that the caller makes.
 
-    Leaving the block flushes what was written to the disk and puts it in the place of `target`; an error (or Ctrl-C)
-    removes it and leaves `target` as it was. The temporary keeps the suffix of `target`, which some writers look at.
-    Parent folders are made. Raises FileNotFoundError where the block wrote nothing.
+    Leaving the block flushes what was written to the disk, readable as any new file is, and puts it in the place of
+    `target`; an error (or Ctrl-C) removes it and leaves `target` as it was. The temporary keeps the suffix of `target`,
+    which some writers look at. Parent folders are made. Raises FileNotFoundError where the block wrote nothing.
     """
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.stem}.{secrets.token_hex(4)}.partial{target.suffix}")
     try:
         yield temporary
+        _open_to_readers(temporary)
         _flush(temporary)
         _replace(temporary, target)
     finally:
@@ -82,6 +83,15 @@ def shipped(*parts: str) -> Path:
     raise UsageError(
         f"the shipped {'/'.join(parts) or 'data'} is not there; looked at {', '.join(map(str, places))}"
     )
+
+
+def _open_to_readers(path: Path) -> None:
+    """Gives what was written the permissions of any new file: safetensors makes files that only their owner reads."""
+    umask = os.umask(0)
+    os.umask(umask)
+    for file in [path, *path.rglob("*")] if path.is_dir() else [path]:
+        if file.is_file() and not file.is_symlink():
+            file.chmod(0o666 & ~umask)
 
 
 def _flush(path: Path) -> None:
