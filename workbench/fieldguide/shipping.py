@@ -10,10 +10,10 @@ from workbench.files import atomic_path, hash_file
 
 # The colours of the map: topics that belong together, by kind where the kind says more than the topic.
 GROUPS = {
-    "places": ("countries", "cities", "landmarks", "rivers", "mountains"),
-    "nature and sky": ("animals", "plants", "substances", "planets", "stars"),
+    "places": ("countries", "cities", "landmarks"),
+    "nature and sky": ("animals", "plants", "substances", "planets"),
     "people and languages": ("people", "professions", "languages"),
-    "things and makers": ("tools", "instruments", "clothing", "foods", "sports", "companies", "products"),
+    "things and makers": ("tools", "instruments", "foods", "sports", "companies", "products"),
     "emotions": ("emotions",),
 }
 ATLAS = {

@@ -91,8 +91,11 @@ def tokenize_examples(
 class Pairs(Protocol):
     """Token ids of two texts a row, for their lengths."""
 
-    queries: list[list[int]]
-    responses: list[list[int]]
+    @property
+    def queries(self) -> list[list[int]]: ...
+
+    @property
+    def responses(self) -> list[list[int]]: ...
 
 
 class BatchOrder:

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -13,22 +13,8 @@ from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCall
 
 from workbench.backbone import Backbone
 from workbench.errors import WorkbenchError
+from workbench.training.config import GEMTraining, LLM2VecGenTraining
 from workbench.training.run import Run
-
-
-@runtime_checkable
-class Schedule(Protocol):
-    """The fields of a training configuration that are Trainer's own."""
-
-    lr: float
-    warmup_steps: int
-    weight_decay: float
-    max_grad_norm: float
-    seed: int
-    bf16: str
-    logging_steps: int
-    save_steps: int
-    report_to: str
 
 
 class Batches(Dataset):
@@ -44,7 +30,9 @@ class Batches(Dataset):
         return self.make(self.order[step])
 
 
-def training_arguments(config: Schedule, run: Run, backbone: Backbone, **options: Any) -> TrainingArguments:
+def training_arguments(
+    config: LLM2VecGenTraining | GEMTraining, run: Run, backbone: Backbone, **options: Any
+) -> TrainingArguments:
     """The Trainer's arguments for one pass over ready-made batches, on the backbone's device."""
     return TrainingArguments(
         output_dir=str(run.checkpoints),
