@@ -1,5 +1,5 @@
 # The commands of everyday work; each is one line that can be typed by hand.
-.PHONY: check lint test bench fieldguide embedder app
+.PHONY: check lint test bench fieldguide embedder gem app
 
 check: lint test  ## what a change must pass
 
@@ -26,7 +26,17 @@ fieldguide:  ## the shipped default again, all of it, from its seed: at most an 
 
 embedder:  ## the shipped embedder again, from the cached responses
 	workbench train llm2vec-gen --queries data/fieldguide/corpus.jsonl --output data/embedders/llm2vec-gen \
-		--lr 2e-3 --batch-size 32 --epochs 2 --align-reduction sum --bf16 on
+		--lr 1.5e-3 --projection-lr-scale 0.2 --align-start ridge --align-reduction sum \
+		--batch-size 32 --epochs 2 --bf16 on
+
+GEM = workbench train gem --texts data/fieldguide/corpus.jsonl --batch-size 48 --epochs 2 --lr 2e-3 --warmup-steps 100 \
+	--lora-rank 64 --lora-alpha 128 --share-reconstruction 0 --share-soft-prompt 0.5 --bf16 on
+
+gem:  ## the shipped GEM embedder again, its control without special tokens, and what both show
+	$(GEM) --p 0.5 --alpha 0.5 --alpha-start 1250 --contrastive-lr 1e-3 --output data/embedders/gem
+	$(GEM) --p 1 --alpha 0 --output runs/gem-control
+	workbench fieldguide evaluate --embedder data/embedders/gem --control runs/gem-control \
+		--output data/fieldguide/gem_report.json
 
 app:
 	streamlit run app.py

@@ -314,3 +314,47 @@ train(Backbone.load({str(tiny_backbone_dir)!r}, device="cpu"), corpus, here.QUIC
     train(backbone, corpus, QUICK, SHAPE, output=tmp_path / "whole")
     train(backbone, corpus, QUICK, SHAPE, output=tmp_path / "parts")
     assert files_of(tmp_path / "parts") == files_of(tmp_path / "whole")
+
+
+def test_a_ridge_start_is_scikit_learns_ridge_on_the_soft_prompts(tiny_backbone, corpus):
+    from sklearn.linear_model import Ridge
+
+    embedder, _, examples = step_of(tiny_backbone, corpus)
+    prompts = [embedder.represent([query]).soft_prompts[0].mean(0).numpy() for query in corpus.queries]
+    training.fit_alignment(embedder, examples, QUICK)
+    x = np.stack(prompts).astype(np.float64)
+    variance = ((x - x.mean(0)) ** 2).sum(0).mean()
+    reference = Ridge(alpha=training.RIDGE * variance).fit(x, np.asarray(corpus.targets, dtype=np.float64))
+    ours = embedder.encode(corpus.queries)
+    np.testing.assert_allclose(ours, reference.predict(x), atol=2e-3)
+
+
+def test_the_first_step_moves_tokens_by_lr_and_projections_by_their_share_of_it(
+    tiny_backbone, corpus, tmp_path
+):
+    """Adam's first step is lr times the sign of the gradient."""
+    config = LLM2VecGenTraining(
+        lr=1e-2, projection_lr_scale=0.1, schedule="constant", warmup_steps=0, batch_size=20, logging_steps=1,
+        save_steps=1, max_grad_norm=0.0,
+    )  # fmt: skip
+    start = LLM2VecGen.untrained(
+        tiny_backbone, LLM2VecGenConfig(n_compression=3, dimension=24, teacher="fake-teacher")
+    ).tensors()
+    end = train(tiny_backbone, corpus, config, SHAPE, output=tmp_path / "out").tensors()
+    moved = {name: float((end[name] - start[name]).abs().median()) for name in start}
+    assert moved["tokens"] == pytest.approx(1e-2, rel=0.02)
+    assert moved["reconstruction.weight"] == pytest.approx(1e-3, rel=0.02)
+    assert moved["alignment.weight"] == pytest.approx(1e-3, rel=0.02)
+
+
+def test_the_special_tokens_start_as_the_opening_of_an_answer(make_tiny):
+    backbone = make_tiny("llama")
+    tokens = LLM2VecGen.untrained(backbone, LLM2VecGenConfig(dimension=4)).module.tokens
+    opening = backbone.answer_opening
+    assert opening == [backbone.tokenizer.convert_tokens_to_ids("<|assistant|>")]
+    assert torch.equal(tokens[:1], backbone.embed(torch.tensor(opening)))
+    behind = LLM2VecGen.untrained(backbone, LLM2VecGenConfig(dimension=4, template="chat")).module.tokens
+    assert not torch.equal(behind[:1], tokens[:1]), "the chat template has said it already"
+    plain = make_tiny("gpt2")
+    assert plain.answer_opening == []
+    assert LLM2VecGen.untrained(plain, LLM2VecGenConfig(dimension=4)).module.tokens.shape == (10, 32)

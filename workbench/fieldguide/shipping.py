@@ -23,8 +23,10 @@ COMMANDS = {
     "fieldguide/corpus.jsonl": "workbench respond --queries data/fieldguide/queries.jsonl "
     "--output data/fieldguide/corpus.jsonl --max-new-tokens 64",
     "fieldguide/report.json": "workbench fieldguide evaluate --output data/fieldguide/report.json",
+    "fieldguide/gem_report.json": "make gem",
     "fieldguide/": "workbench fieldguide build --output data/fieldguide",
     "embedders/llm2vec-gen/": "make embedder",
+    "embedders/gem/": "make gem",
     "atlas/": "workbench fieldguide atlas --output data/atlas/default.parquet",
 }
 

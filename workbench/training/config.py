@@ -8,6 +8,7 @@ from workbench.errors import UsageError
 
 _CHOICES = {
     "align_reduction": ("mean", "sum"),
+    "align_start": ("zero", "ridge"),
     "schedule": ("linear", "cosine", "constant", "constant_with_warmup"),
     "bf16": ("auto", "on", "off"),
 }
@@ -37,6 +38,10 @@ class LLM2VecGenTraining(Config):
     """Weight of the reconstruction loss; 0 is the paper's ablation "only alignment"."""
     align_reduction: Literal["mean", "sum"] = "mean"
     """Alignment over the dimensions: "mean" as in the official code, "sum" as the paper writes it."""
+    align_start: Literal["zero", "ridge"] = "zero"
+    """Where W_a starts: near 0, or at the ridge regression from the untrained soft prompts to the targets."""
+    projection_lr_scale: float = 1.0
+    """Learning rate of W_r and W_a, as a multiple of lr, which the special tokens have."""
     max_query_length: int = 512
     """Most tokens of a query, template included; a longer query loses its own tail, never the special tokens."""
     max_response_length: int = 512
@@ -75,8 +80,9 @@ class LLM2VecGenTraining(Config):
         for name in ("warmup_steps", "weight_decay", "max_grad_norm", "w_align", "w_recon", "lora_rank"):
             if getattr(self, name) < 0:
                 raise UsageError(f"{name} must be at least 0, not {getattr(self, name)}")
-        if self.lr <= 0:
-            raise UsageError(f"lr must be above 0, not {self.lr}")
+        for name in ("lr", "projection_lr_scale"):
+            if getattr(self, name) <= 0:
+                raise UsageError(f"{name} must be above 0, not {getattr(self, name)}")
         if self.w_align == 0 and self.w_recon == 0:
             raise UsageError("w_align and w_recon are both 0: nothing would train")
         if self.save_steps % self.logging_steps:

@@ -23,6 +23,8 @@ __all__ = ["LLM2VecGenTraining", "train"]
 
 LOGITS_AT_ONCE = 2**25
 """Logits held at once, at most: positions times vocabulary."""
+FITTED, RIDGE = 4096, 0.01
+"""Examples that a ridge start of W_a is fitted on, and its penalty."""
 
 
 class Losses(NamedTuple):
@@ -59,6 +61,8 @@ def train(
         return load_embedder(run.folder, backbone=backbone)  # type: ignore[return-value]
 
     embedder = LLM2VecGen.untrained(backbone, embedder_config, seed=config.seed)
+    if config.align_start == "ridge" and config.w_align and checkpoint is None:
+        fit_alignment(embedder, examples, config)
     trainer = build_trainer(embedder, examples, config, run)
     trainer.train(resume_from_checkpoint=checkpoint)
     save(
@@ -126,6 +130,33 @@ class TrainingStep(nn.Module):
         return reconstruction_loss(predicting, labels, backbone.logits, chunk=chunk)
 
 
+@torch.no_grad()
+def fit_alignment(embedder: LLM2VecGen, examples: Examples, config: LLM2VecGenTraining) -> None:
+    """Put W_a and b_a where they are best for the soft prompts as they are now: a ridge regression on the targets.
+
+    Fitted on the first FITTED examples of the first epoch's order; the penalty is RIDGE times the mean variance of a
+    dimension. Training goes on from there, with soft prompts that change.
+    """
+    step = TrainingStep(embedder, config)
+    order = BatchOrder(examples, batch_size=config.batch_size, epochs=1, seed=config.seed).batches
+    inputs, targets = [], []
+    for rows in order[: -(-FITTED // config.batch_size)]:
+        batch = Batch(**examples.batch(rows))
+        prompts = embedder.module.project(step.read_queries(batch)).soft_prompts
+        inputs.append(prompts.mean(dim=1).double())
+        targets.append(batch.targets.double())
+    x, y = torch.cat(inputs), torch.cat(targets)
+    middle, aim = x.mean(dim=0), y.mean(dim=0)
+    centred = x - middle
+    square = centred.T @ centred
+    penalty = (
+        RIDGE * square.diagonal().mean() * torch.eye(len(square), dtype=square.dtype, device=square.device)
+    )
+    weight = torch.linalg.solve(square + penalty, centred.T @ (y - aim)).T
+    embedder.module.alignment.weight.copy_(weight)
+    embedder.module.alignment.bias.copy_(aim - weight @ middle)
+
+
 def build_trainer(
     embedder: LLM2VecGen, examples: Examples, config: LLM2VecGenTraining, run: Run
 ) -> MethodTrainer:
@@ -133,7 +164,13 @@ def build_trainer(
     order = BatchOrder(examples, batch_size=config.batch_size, epochs=config.epochs, seed=config.seed)
     batches = Batches(order.batches, examples.batch)
     arguments = training_arguments(config, run, embedder.backbone, lr_scheduler_type=config.schedule)
-    return MethodTrainer(TrainingStep(embedder, config), batches, run, arguments)
+    step = TrainingStep(embedder, config)
+    projections = [
+        name for name, _ in step.named_parameters() if ".reconstruction." in name or ".alignment." in name
+    ]
+    return MethodTrainer(
+        step, batches, run, arguments, dict.fromkeys(projections, config.projection_lr_scale)
+    )
 
 
 def _fitted(

@@ -61,11 +61,19 @@ def training_arguments(
 class MethodTrainer(Trainer):
     """Trains a step module that returns a NamedTuple of losses: `total` is minimised, the others are logged.
 
-    Logs go to the run's log.jsonl, checkpoints hold the trained tensors alone. Raises WorkbenchError where a loss is
-    not finite.
+    Logs go to the run's log.jsonl, checkpoints hold the trained tensors alone. `rates` multiplies the learning rate of
+    the parameters it names. Raises WorkbenchError where a loss is not finite.
     """
 
-    def __init__(self, step: nn.Module, batches: Batches, run: Run, arguments: TrainingArguments) -> None:
+    def __init__(
+        self,
+        step: nn.Module,
+        batches: Batches,
+        run: Run,
+        arguments: TrainingArguments,
+        rates: dict[str, float] | None = None,
+    ) -> None:
+        self.rates = rates or {}
         super().__init__(
             model=step,
             train_dataset=batches,
@@ -79,6 +87,21 @@ class MethodTrainer(Trainer):
         if self.pop_callback(PrinterCallback) is None:  # the Trainer prints, or it draws a bar
             self.pop_callback(ProgressCallback)
             self.add_callback(LossBar)
+
+    def create_optimizer(self, *_: Any, **__: Any) -> Any:
+        """Trainer's AdamW, one group of parameters for each learning rate."""
+        if self.optimizer is not None or set(self.rates.values()) <= {1.0}:
+            return super().create_optimizer()
+        kind, options = self.get_optimizer_cls_and_kwargs(self.args, self.model)
+        groups: dict[float, list[nn.Parameter]] = {}
+        for name, weight in self.model.named_parameters():  # type: ignore[union-attr]
+            groups.setdefault(self.rates.get(name, 1.0), []).append(weight)
+        base = {**options, "weight_decay": self.args.weight_decay}
+        rate = base.pop("lr", self.args.learning_rate)
+        self.optimizer = kind(
+            [{"params": part, "lr": rate * scale} for scale, part in groups.items()], **base
+        )
+        return self.optimizer
 
     def compute_loss(self, model: nn.Module, inputs: dict[str, Tensor], *_: Any, **__: Any) -> Tensor:
         losses: Any = model(**inputs)
