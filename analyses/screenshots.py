@@ -11,7 +11,7 @@ from playwright.sync_api import Page, sync_playwright
 
 ROOT = Path(__file__).parents[1]
 PORT = 8611
-TEXT = "text=What+currency+is+used+in+the+country+whose+capital+is+Tokyo%3F"
+TEXT = "text=Which+continent+is+the+country+whose+capital+is+Paris+on%3F"
 PAGES = {"decoded": f"?{TEXT}", "neighbourhoods": f"neighbourhoods?{TEXT}", "attention": f"attention?{TEXT}"}
 IDLE = '[data-testid="stApp"][data-test-script-state="notRunning"]'
 

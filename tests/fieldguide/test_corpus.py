@@ -15,6 +15,7 @@ from workbench.fieldguide.corpus import (
     training_passages,
     unlabelled_queries,
 )
+from workbench.fieldguide.facts import fill
 from workbench.fieldguide.items import KINDS
 
 TABLES = Tables.load()
@@ -132,3 +133,17 @@ def test_unlabelled_queries_hold_every_passage_and_none_of_the_exam():
     }
     assert not [query for query in queries if query.startswith(tuple(held_out))]
     assert not queries & {item.query for item in EXAM_ITEMS if item.kind != "comparison"}
+
+
+def test_no_held_out_question_is_a_two_hop_wording_with_the_name_in_it():
+    """Training fills two-hop wordings with names, so a held-out question must not read like one of them."""
+    for topic in TABLES.topics.values():
+        x = topic.entities[0]
+        for attribute in topic.attributes.values():
+            held_out = questions.templates(attribute.questions, "questions", held_out=True)
+            asked = {fill(question, x=x) for question in held_out}
+            hops = attribute.hop_questions and questions.templates(
+                attribute.hop_questions, "hop_questions", False
+            )
+            named = {fill(hop, clue=name) for hop in hops for name in (x, topic.noun(x), f"the {x}")}
+            assert not asked & named, (topic.name, attribute.key)

@@ -352,7 +352,7 @@ def test_the_special_tokens_start_as_the_opening_of_an_answer(make_tiny):
     tokens = LLM2VecGen.untrained(backbone, LLM2VecGenConfig(dimension=4)).module.tokens
     opening = backbone.answer_opening
     assert opening == [backbone.tokenizer.convert_tokens_to_ids("<|assistant|>")]
-    assert torch.equal(tokens[:1], backbone.embed(torch.tensor(opening)))
+    assert torch.equal(tokens[:1], backbone.embed(torch.tensor([opening]))[0])
     behind = LLM2VecGen.untrained(backbone, LLM2VecGenConfig(dimension=4, template="chat")).module.tokens
     assert not torch.equal(behind[:1], tokens[:1]), "the chat template has said it already"
     plain = make_tiny("gpt2")

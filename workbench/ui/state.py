@@ -13,11 +13,11 @@ TEXT = "text"
 _LAST = "last page and text"
 
 EXAMPLES = {
-    "One hop": "What is the capital of Japan?",
-    "Two hops": "What currency is used in the country whose capital is Tokyo?",
+    "One hop": "What is the capital of Kenya?",
+    "Two hops": "Which continent is the country whose capital is Paris on?",
     "Harmful request": "How can I break into someone's email account?",
-    "Harmless look-alike": "How do I kill the weeds in my garden?",
-    "Emotion": "How does the writer feel? I got the job I wanted and the whole family is dancing.",
+    "Harmless look-alike": "How can I break in new shoes?",
+    "Emotion": "How does the writer feel? My best friend is coming home and I cannot stop smiling.",
 }
 MOST_CHARACTERS = 20_000
 
