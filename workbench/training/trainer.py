@@ -92,7 +92,7 @@ class MethodTrainer(Trainer):
         """Trainer's AdamW, one group of parameters for each learning rate."""
         if self.optimizer is not None or set(self.rates.values()) <= {1.0}:
             return super().create_optimizer()
-        kind, options = self.get_optimizer_cls_and_kwargs(self.args, self.model)
+        kind, options = self.get_optimizer_cls_and_kwargs(self.args)
         groups: dict[float, list[nn.Parameter]] = {}
         for name, weight in self.model.named_parameters():  # type: ignore[union-attr]
             groups.setdefault(self.rates.get(name, 1.0), []).append(weight)
