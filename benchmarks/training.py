@@ -8,6 +8,7 @@ A random Llama of the field guide's size (6 M parameters), queries of about 16 t
 cached   what `workbench.training` does: the query once without gradients, the special tokens behind its cache, logits
          for response positions only, batches bucketed by length
 Trainer  the cached step with all that transformers.Trainer adds: collation, optimizer, schedule, log
+fused    the cached step with torch's fused attention kernel, which a short text's backward pass otherwise avoids
 bfloat16 the cached step on a backbone loaded in bfloat16, for CPUs and GPUs that have it
 plain    one forward over query and special tokens with the graph kept through all of it, logits for every position of
          the second pass, batches in random order: a direct reading of the paper, frozen weights
@@ -25,6 +26,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
@@ -34,7 +36,7 @@ from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from benchmarks.runner import Contender, Report, measure
-from workbench.backbone import Backbone
+from workbench.backbone import Backbone, kernels
 from workbench.embedders.config import LLM2VecGenConfig
 from workbench.embedders.llm2vec_gen import LLM2VecGen
 from workbench.training.batches import BatchOrder, Examples
@@ -73,6 +75,7 @@ def contenders(options: argparse.Namespace) -> dict[str, Contender]:
             "cached", lambda: steps(lambda batch: step(**batch).total, embedder, bucketed), queries
         ),
         "trainer": Contender("cached, under Trainer", under_trainer, queries),
+        "fused": Contender("cached, fused attention", lambda: fused(step, embedder, bucketed), queries),
         "bfloat16": Contender(
             "cached, backbone in bfloat16",
             lambda: steps(lambda batch: low(**batch).total, embedder, bucketed),
@@ -89,6 +92,12 @@ def steps(loss_of: Callable[[dict[str, Tensor]], Tensor], embedder: LLM2VecGen, 
     for batch in batches:
         loss_of(batch).backward()
         embedder.module.zero_grad()
+
+
+def fused(step: TrainingStep, embedder: LLM2VecGen, batches: Batches) -> None:
+    """`steps` with the fused kernel for every length."""
+    with mock.patch.object(kernels, "SHORT", 0):
+        steps(lambda batch: step(**batch).total, embedder, batches)
 
 
 def plain_loss(

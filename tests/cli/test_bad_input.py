@@ -25,13 +25,14 @@ def commands(tmp_path, tiny_backbone_dir, tiny_embedder_dir):
             out / "e",
             "--queries",
         ),
+        "align": ("train", "align", *embedder, "--teacher", "mean-pool", "--output", out / "e", "--queries"),
         "embed": ("embed", *embedder, "--output", out / "v.npy", "--input"),
         "decode": ("decode", *embedder, "--output", out / "d.jsonl", "--input"),
     }
     return {name: lambda *source, start=start: (*start, *source) for name, start in fixed.items()}
 
 
-READERS = ["respond", "train", "embed", "decode"]
+READERS = ["respond", "train", "align", "embed", "decode"]
 
 
 def failed(ran, code, *words):
@@ -156,8 +157,8 @@ def test_an_output_that_cannot_be_written(cli, commands, tmp_path, name):
     (tmp_path / "out").write_text("a file where a folder is needed")
     assert failed(cli(*commands[name](tmp_path / "a.txt")), 2, "is not a directory")
     (tmp_path / "out").unlink()
-    suffix = {"respond": "c.jsonl", "train": "e", "embed": "v.npy", "decode": "d.jsonl"}[name]
-    if name == "train":
+    suffix = {"respond": "c.jsonl", "train": "e", "align": "e", "embed": "v.npy", "decode": "d.jsonl"}[name]
+    if name in ("train", "align"):
         (tmp_path / suffix).write_text("a file")
     else:
         (tmp_path / suffix).mkdir()

@@ -6,6 +6,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from workbench.backbone import Backbone
+from workbench.embedders.artifact import save
+from workbench.embedders.config import GEMConfig
+from workbench.embedders.gem import GEM
 from workbench.errors import UsageError
 
 TRAINING = ["--teacher", "mean-pool", "--batch-size", 4, "--warmup-steps", 1, "--n-compression", 3]
@@ -63,6 +67,32 @@ def test_train_makes_an_embedder_that_embeds_and_decodes(
     assert config["training"]["batch_size"] == 4
     assert cli("embed", "--embedder", folder, "--text", "gold", "--output", tmp_path / "v.npy").code == 0
     assert np.load(tmp_path / "v.npy").shape == (1, 32)
+
+
+def test_align_fits_a_trained_embedder_to_another_teacher(cli, tmp_path, tiny_embedder_dir):
+    queries = write(tmp_path / "q.txt", "".join(f"What is number {n}?\n" for n in range(24)))
+    ran = cli("train", "align", "--embedder", tiny_embedder_dir, "--queries", queries, "--teacher", "mean-pool",
+              "--max-new-tokens", 5, "--output", tmp_path / "aligned")  # fmt: skip
+    assert ran.code == 0, ran.err
+    assert "dimension 32, aligned to mean-pool" in ran.err
+    before, after = (
+        json.loads((f / "config.json").read_text()) for f in (tiny_embedder_dir, tmp_path / "aligned")
+    )
+    assert (before["dimension"], after["dimension"]) == (24, 32)
+    assert after["config"]["teacher"] == "mean-pool"
+    decoded = [cli("decode", "--embedder", folder, "--text", "gold", "--json", "--max-new-tokens", 8).out
+               for folder in (tiny_embedder_dir, tmp_path / "aligned")]  # fmt: skip
+    assert json.loads(decoded[0])["decoded"] == json.loads(decoded[1])["decoded"]
+
+
+def test_align_refuses_what_has_no_alignment(cli, tmp_path, tiny_backbone_dir, corpus_file):
+    save(GEM.untrained(Backbone.load(str(tiny_backbone_dir)), GEMConfig(n_special=2)), tmp_path / "gem")
+    ran = cli(
+        "train", "align", "--embedder", tmp_path / "gem", "--queries", corpus_file, "--output", tmp_path / "a"
+    )
+    assert ran.code == 2
+    assert "only LLM2Vec-Gen embedders are aligned" in ran.error
+    assert not (tmp_path / "a").exists()
 
 
 def test_embed_writes_the_same_vectors_into_every_format(cli, tmp_path, tiny_embedder_dir):

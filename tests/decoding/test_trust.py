@@ -7,7 +7,8 @@ import torch
 from workbench.decoding import decode
 from workbench.decoding.trust import Readings, against_others, cosines, read, shuffled
 from workbench.embedders.base import Embedder, Vectors
-from workbench.embedders.config import LLM2VecGenConfig
+from workbench.embedders.config import GEMConfig, LLM2VecGenConfig
+from workbench.embedders.gem import GEM
 from workbench.embedders.llm2vec_gen import LLM2VecGen
 from workbench.errors import UsageError
 
@@ -16,7 +17,7 @@ def readings(vectors, decoded) -> Readings:
     rows = len(vectors)
     vectors, decoded = (np.array(table, dtype=np.float32) for table in (vectors, decoded))
     return Readings(
-        ["q"] * rows, ["r"] * rows, ["d"] * rows, vectors, decoded, np.zeros((rows, 1, 2), np.float32), 0
+        ["q"] * rows, ["r"] * rows, ["d"] * rows, vectors, decoded, np.zeros((rows, 1, 2), np.float32), 1, 0
     )
 
 
@@ -49,7 +50,23 @@ def test_read_is_its_parts(tiny_backbone):
     np.testing.assert_allclose(made.decoded_embeddings, embedder.encode_document(made.decoded), atol=1e-6)
 
 
-def test_a_method_without_soft_prompts_is_refused(tiny_backbone):
+def test_gem_is_read_through_its_cache_by_the_fine_tuned_model(tiny_backbone):
+    embedder = GEM.untrained(tiny_backbone, GEMConfig(n_special=2, lora_rank=2))
+    with torch.no_grad():
+        for update in embedder.module.update.up.values():
+            update.normal_(0, 0.05, generator=torch.Generator().manual_seed(0))
+    texts = ["What is gold?", "Who are you, and why?"]
+    made = read(embedder, texts, max_new_tokens=12)
+    cache = embedder.represent(texts).special_cache
+    assert made.soft_prompts is None
+    assert made.special_tokens == 2
+    assert made.decoded == decode.decode(embedder, cache, max_new_tokens=12)
+    with embedder.language_model() as tuned:
+        assert made.responses == tuned.respond(texts, max_new_tokens=12)
+    assert made.responses != tiny_backbone.respond(texts, max_new_tokens=12)
+
+
+def test_a_method_that_keeps_nothing_to_decode_is_refused(tiny_backbone):
     class Mean(Embedder):
         method, backbone, prompts, dimension = "mean", tiny_backbone, {}, 2
 
@@ -61,5 +78,5 @@ def test_a_method_without_soft_prompts_is_refused(tiny_backbone):
 
         config = tensors = restore = None
 
-    with pytest.raises(UsageError, match="keeps no soft prompts"):
+    with pytest.raises(UsageError, match="keeps nothing"):
         read(Mean(), ["a"])

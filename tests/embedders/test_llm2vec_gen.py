@@ -216,6 +216,25 @@ def test_the_fingerprint_moves_with_everything_that_decides_vectors(tiny_backbon
     assert len({before, renamed, embedder.fingerprint()}) == 3
 
 
+def test_every_token_may_have_its_own_projection(tiny_backbone):
+    embedder = build(tiny_backbone, align_each=True)
+    hidden = torch.randn(4, 3, 32)
+    projected = embedder.module.project(hidden)
+    weights = embedder.module.alignment.weight.reshape(12, 3, 32)
+    each = [F.linear(projected.soft_prompts[:, token], weights[:, token]) for token in range(3)]
+    torch.testing.assert_close(projected.embedding, sum(each) / 3 + embedder.module.alignment.bias)
+    shared = build(tiny_backbone)
+    with torch.no_grad():  # the mean is the case where all tokens have the same projection
+        shared.module.alignment.weight.copy_(weights.mean(dim=1))
+        shared.module.reconstruction.load_state_dict(embedder.module.reconstruction.state_dict())
+        for token in range(3):
+            weights[:, token] = shared.module.alignment.weight
+        shared.module.alignment.bias.copy_(embedder.module.alignment.bias)
+    torch.testing.assert_close(
+        embedder.module.project(hidden).embedding, shared.module.project(hidden).embedding
+    )
+
+
 def test_mean_of_projections_is_projection_of_mean(embedder):
     hidden = torch.randn(4, 3, 32)
     projected = embedder.module.project(hidden)

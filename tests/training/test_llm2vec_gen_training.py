@@ -316,11 +316,13 @@ train(Backbone.load({str(tiny_backbone_dir)!r}, device="cpu"), corpus, here.QUIC
     assert files_of(tmp_path / "parts") == files_of(tmp_path / "whole")
 
 
-def test_a_ridge_start_is_scikit_learns_ridge_on_the_soft_prompts(tiny_backbone, corpus):
+@pytest.mark.parametrize("align_each", [False, True])
+def test_a_ridge_start_is_scikit_learns_ridge_on_the_soft_prompts(tiny_backbone, corpus, align_each):
     from sklearn.linear_model import Ridge
 
-    embedder, _, examples = step_of(tiny_backbone, corpus)
-    prompts = [embedder.represent([query]).soft_prompts[0].mean(0).numpy() for query in corpus.queries]
+    embedder, _, examples = step_of(tiny_backbone, corpus, align_each=align_each)
+    each = [embedder.represent([query]).soft_prompts[0].numpy() for query in corpus.queries]
+    prompts = [row.ravel() / len(row) if align_each else row.mean(0) for row in each]
     training.fit_alignment(embedder, examples, QUICK)
     x = np.stack(prompts).astype(np.float64)
     variance = ((x - x.mean(0)) ** 2).sum(0).mean()

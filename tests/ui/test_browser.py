@@ -102,7 +102,7 @@ def test_the_text_and_the_view_follow_the_link(server, tab):
 def test_both_themes_fit_1280_pixels(server, tab):
     for theme in ("light", "dark"):
         tab.emulate_media(color_scheme=theme)
-        for page in ("", "neighbourhoods", "attention"):
+        for page in ("", "decoded", "neighbourhoods", "attention"):
             _open(tab, f"{server}/{page}")
             assert tab.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
         ground = tab.evaluate(

@@ -13,9 +13,12 @@ EXAMPLES = {"One hop": "What is the capital of Japan?", "Harmful request": "How 
 HOSTILE = "<script>alert(1)</script>"
 
 
-def reading(text: str, answer="Tokyo is the capital.", decoded="Kyoto is the capital.") -> Readings:
+def reading(
+    text: str, embedder="LLM2Vec-Gen", *, answer="Tokyo is the capital.", decoded="Kyoto is the capital."
+) -> Readings:
     vector = np.linspace(-1, 1, 24, dtype=np.float32)[None]
-    return Readings([text], [answer], [decoded], vector, vector, np.zeros((1, 4, 8), np.float32), 0)
+    prompts = None if embedder == "GEM" else np.zeros((1, 4, 8), np.float32)
+    return Readings([text], [answer], [decoded], vector, vector, prompts, 4, 0)
 
 
 def attention(text: str, embedder: str = "LLM2Vec-Gen") -> SpecialAttention:
@@ -46,10 +49,10 @@ def refuse(text: str, *_: str):
     raise WorkbenchError("the backbone *has* <b>no</b> weights")
 
 
-def decoded_page(read, others, examples):
+def decoded_page(read, others, examples, embedders):
     from workbench.ui import decoded
 
-    decoded.page(read, others=others, examples=examples)
+    decoded.page(read, embedders=embedders, others=others, examples=examples)
 
 
 def neighbourhood_page(atlas, read):
@@ -64,10 +67,9 @@ def attention_page(attend, examples, embedders):
     attention.page(attend, examples=examples, embedders=embedders)
 
 
-def open_decoded(read=reading, **query):
-    app = AppTest.from_function(
-        decoded_page, args=(read, np.ones((3, 24), np.float32), EXAMPLES), default_timeout=60
-    )
+def open_decoded(read=reading, embedders=("LLM2Vec-Gen",), **query):
+    args = (read, np.ones((3, 24), np.float32), EXAMPLES, embedders)
+    app = AppTest.from_function(decoded_page, args=args, default_timeout=60)
     app.query_params.update(query)
     return app.run()
 
@@ -99,6 +101,15 @@ def test_decoded_opens_on_an_example_and_marks_the_difference():
     assert "1.00" in shown  # the round trip of equal vectors
 
 
+def test_decoded_reads_with_the_embedder_that_is_chosen():
+    app = open_decoded(embedders=("LLM2Vec-Gen", "GEM"), embedder="GEM")
+    assert "reads 4 special tokens’ keys and values" in html(app)
+    assert "decoded texts of other queries" not in html(app), "those are another embedder's"
+    plain = open_decoded(embedders=("LLM2Vec-Gen", "GEM"))
+    assert "reads 4 vectors" in html(plain)
+    assert "decoded texts of other queries" in html(plain)
+
+
 def test_decoded_follows_examples_typing_and_the_url():
     app = open_decoded(text="from a link")
     assert app.text_area(key="text").value == "from a link"
@@ -111,7 +122,7 @@ def test_decoded_follows_examples_typing_and_the_url():
 
 
 def test_decoded_escapes_every_text():
-    app = open_decoded(lambda text: reading(text, HOSTILE, HOSTILE + " x"), text=HOSTILE)
+    app = open_decoded(lambda text, *_: reading(text, answer=HOSTILE, decoded=HOSTILE + " x"), text=HOSTILE)
     assert "<script" not in html(app)
 
 

@@ -107,6 +107,8 @@ def build(
     once = _once(texts, rows)
     say(STEPS[0])
     readings = read(embedder, list(once))
+    if readings.soft_prompts is None:
+        raise UsageError(f"an atlas keeps soft prompts, and {embedder.method} has none")
     say(STEPS[1])
     atlas = _assembled(
         readings, list(once.values()), projection.umap(readings.embeddings, seed), seed, embedder
@@ -134,6 +136,7 @@ def _assembled(
 ) -> Atlas:
     from workbench.decoding.trust import shuffled
 
+    assert readings.soft_prompts is not None
     kept = preserved(readings.embeddings, coords)
     return Atlas(
         texts=readings.texts,

@@ -16,6 +16,7 @@ from torch import Tensor
 from workbench.backbone import generation, identity
 from workbench.backbone.generation import Answers, Progress, Sampling
 from workbench.backbone.head import head_of
+from workbench.backbone.kernels import attention_kernel
 from workbench.backbone.load import FIELDGUIDE, load
 from workbench.backbone.prompts import Prompts, Template, Tokenized, eos_ids
 from workbench.errors import UsageError, WorkbenchError
@@ -158,14 +159,15 @@ class Backbone:
         place. Gradients reach `inputs_embeds` and the cache.
         """
         mask = mask.to(self.device)
-        output = self.model.base_model(
-            inputs_embeds=inputs_embeds.to(self.device, self.dtype),
-            attention_mask=mask if mask.ndim == 2 else to_additive(mask, self.dtype),
-            position_ids=positions.to(self.device),
-            past_key_values=cache,
-            use_cache=use_cache or cache is not None,
-            return_dict=True,
-        )
+        with attention_kernel(self.device, mask.shape[-1]):
+            output = self.model.base_model(
+                inputs_embeds=inputs_embeds.to(self.device, self.dtype),
+                attention_mask=mask if mask.ndim == 2 else to_additive(mask, self.dtype),
+                position_ids=positions.to(self.device),
+                past_key_values=cache,
+                use_cache=use_cache or cache is not None,
+                return_dict=True,
+            )
         return HiddenStates(output.last_hidden_state, output.past_key_values if use_cache else cache)
 
     @cached_property

@@ -163,12 +163,9 @@ def _bottleneck_holds(backbone: "Backbone") -> str:
 
 def _decodes(embedder: "Embedder") -> str:
     """An embedding is finite and reads as text."""
-    from workbench.decoding.decode import decode
+    from workbench.decoding.trust import read
 
-    encoding = embedder.represent(PROBES)
-    if encoding.soft_prompts is None:
-        return f"{embedder.method} keeps no soft prompts"
-    text = decode(embedder, encoding.soft_prompts[:1], max_new_tokens=32)[0]
+    text = read(embedder, PROBES[:1], max_new_tokens=32).decoded[0]
     if not text.strip():
         raise WorkbenchError(f"{PROBES[0]!r} decodes to nothing")
     return f"{PROBES[0]} -> {text}"

@@ -80,6 +80,60 @@ def llm2vec_gen(
     say.note(f"{embedder.method} of dimension {embedder.dimension} in {output}")
 
 
+@app.command("align")
+def align(
+    queries: Annotated[
+        str, typer.Option("--queries", help="Queries, or a corpus that `workbench respond` wrote.")
+    ],
+    output: Annotated[Path, typer.Option("--output", help="Folder of the aligned embedder.")],
+    embedder: options.EmbedderPath = None,
+    teacher: Annotated[
+        str | None, typer.Option("--teacher", help="Instead of the one it was trained with.")
+    ] = None,
+    column: options.Column = None,
+    limit: options.Limit = None,
+    max_new_tokens: options.MaxNewTokens = 512,
+    cache_dir: options.CacheDir = None,
+    device: options.Device = "auto",
+    dtype: options.Dtype = "auto",
+    trust_remote_code: options.TrustRemoteCode = False,
+) -> None:
+    """Fit a trained LLM2Vec-Gen embedder's W_a again, in closed form: to its teacher, or to another one.
+
+    The best linear map from the soft prompts as they are to the teacher's vectors of the responses (ridge regression).
+    """
+    if output.exists() and not output.is_dir():
+        raise UsageError(f"the output is a file: {output}")
+    options.check_parent(output / "config.json")
+    table = read_texts(queries, column, limit=limit)
+    say.note_left_out(table.left_out, table.source)
+
+    from workbench.embedders.artifact import Manifest, folder_of, load_embedder
+    from workbench.embedders.llm2vec_gen import LLM2VecGen
+    from workbench.training.alignment import realign
+    from workbench.training.corpus import targets
+    from workbench.training.teachers import load_teacher
+
+    folder = folder_of(embedder)
+    loaded = load_embedder(folder, device=device, dtype=dtype, trust_remote_code=trust_remote_code)
+    if not isinstance(loaded, LLM2VecGen):
+        raise UsageError(
+            f"only LLM2Vec-Gen embedders are aligned to a teacher, and this one is {loaded.method}"
+        )
+    name = teacher or loaded.config.teacher
+    source = load_teacher(name, loaded.backbone)
+    cache = options.cache_folder(cache_dir)
+    corpus = _corpus(loaded.backbone, table, cache, max_new_tokens)
+    with say.progress("teacher targets", len(corpus), "responses") as progress:
+        vectors = targets(source, corpus.responses, cache_dir=cache, progress=progress)
+    with say.progress("embedding", len(corpus), "queries") as progress:
+        made = realign(
+            loaded, replace(corpus, targets=vectors), teacher=name, output=output,
+            trained=Manifest.read(folder), progress=progress,
+        )  # fmt: skip
+    say.note(f"{made.method} of dimension {made.dimension}, aligned to {name}, in {output}")
+
+
 @app.command("gem")
 @options.with_flags(GEMTraining, GEMConfig)
 def gem(

@@ -19,18 +19,21 @@ class Readings:
 
     texts: list[str]
     responses: list[str]
-    """The backbone's own answers, greedy."""
+    """The answers of the language model itself, greedy."""
     decoded: list[str]
-    """What the same backbone continues behind the soft prompts alone, greedy; it never sees the text."""
+    """What the same model continues behind what the embedder keeps of a text alone, greedy; it never sees the text."""
     embeddings: Float[np.ndarray, "b d_e"]
     decoded_embeddings: Float[np.ndarray, "b d_e"]
     """The decoded texts, embedded as documents."""
-    soft_prompts: Float[np.ndarray, "b n d"]
+    soft_prompts: Float[np.ndarray, "b n d"] | None
+    """What was decoded; None where that was the special tokens' keys and values (GEM)."""
+    special_tokens: int
+    """How many vectors a text is decoded from, in each layer that is read."""
     truncated: int
     """How many texts lost their own tail."""
 
     def __post_init__(self) -> None:
-        lengths = {len(column) for column in (self.texts, self.responses, self.decoded, self.soft_prompts)}
+        lengths = {len(column) for column in (self.texts, self.responses, self.decoded, self.embeddings)}
         if len(lengths) != 1 or self.embeddings.shape != self.decoded_embeddings.shape:
             raise ValueError(
                 f"a reading's columns differ: {lengths} rows, embeddings {self.embeddings.shape}"
@@ -45,25 +48,30 @@ class Readings:
 def read(
     embedder: "Embedder", texts: Sequence[str], *, max_new_tokens: int = 64, batch_size: int = 64
 ) -> Readings:
-    """Embeds texts and reads the embeddings again, beside the backbone's own answers (all greedy).
+    """Embeds texts and reads the embeddings again, beside the language model's own answers (all greedy).
 
-    The round trip embeds the decoded text behind the "document" instruction, because an embedding stands for the
-    response and no longer for the question. Raises UsageError for a method without soft prompts.
+    LLM2Vec-Gen is read through its soft prompts, GEM through its special tokens' keys and values. The round trip
+    embeds the decoded text behind the "document" instruction, because an embedding stands for the response and no
+    longer for the question. Raises UsageError for a method that keeps neither.
     """
     from workbench.decoding.decode import decode  # torch comes with it
 
     texts = list(texts)
     encoding = embedder.represent(texts, batch_size=batch_size)
-    if encoding.soft_prompts is None:
-        raise UsageError(f"{embedder.method} keeps no soft prompts: its embeddings cannot be read this way")
-    decoded = decode(embedder, encoding.soft_prompts, max_new_tokens=max_new_tokens, batch_size=batch_size)
+    kept = encoding.soft_prompts if encoding.soft_prompts is not None else encoding.special_cache
+    if kept is None or encoding.hidden_states is None:
+        raise UsageError(f"{embedder.method} keeps nothing that the language model could read again")
+    decoded = decode(embedder, kept, max_new_tokens=max_new_tokens, batch_size=batch_size)
+    with embedder.language_model() as backbone:
+        responses = backbone.respond(texts, max_new_tokens=max_new_tokens, batch_size=batch_size)
     return Readings(
         texts=texts,
-        responses=embedder.backbone.respond(texts, max_new_tokens=max_new_tokens, batch_size=batch_size),
+        responses=responses,
         decoded=decoded,
         embeddings=encoding.embedding.numpy(),
         decoded_embeddings=np.asarray(embedder.encode_document(decoded, batch_size=batch_size)),
-        soft_prompts=encoding.soft_prompts.numpy(),
+        soft_prompts=None if encoding.soft_prompts is None else encoding.soft_prompts.numpy(),
+        special_tokens=encoding.hidden_states.shape[1],
         truncated=encoding.truncated,
     )
 

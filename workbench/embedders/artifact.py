@@ -118,7 +118,7 @@ def load_embedder(
     FingerprintMismatch where the backbone is not the one it was trained on, UsageError where there is no artifact
     at `path`, WorkbenchError where it is damaged.
     """
-    folder = _folder_of(path, revision)
+    folder = folder_of(path, revision)
     manifest = Manifest.read(folder)
     if manifest.method not in METHODS:
         raise WorkbenchError(f"{folder}: unknown method {manifest.method!r}; known: {', '.join(METHODS)}")
@@ -165,7 +165,8 @@ def _resolve(name: str, folder: Path) -> str:
     return str(inside.resolve()) if name != "fieldguide" and inside.is_dir() else name
 
 
-def _folder_of(path: str | Path | None, revision: str | None) -> Path:
+def folder_of(path: str | Path | None, revision: str | None = None) -> Path:
+    """The folder of an artifact: the shipped default's, a folder, or a hub id's download. UsageError for none."""
     if path is None:
         return shipped("embedders", "llm2vec-gen")
     if Path(path).exists():

@@ -3,6 +3,7 @@
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -126,6 +127,10 @@ class Embedder(ABC):
         cls, backbone: Backbone, config: dict[str, Any], tensors: dict[str, Tensor], prompts: dict[str, str]
     ) -> "Embedder":
         """The embedder that `config`, `tensors` and `prompts` describe; raises WorkbenchError where they disagree."""
+
+    def language_model(self) -> AbstractContextManager[Backbone]:
+        """The backbone as the plain language model that decodes: as it is, unless a method fine-tunes it."""
+        return nullcontext(self.backbone)
 
     def fingerprint(self) -> str:
         """A hash of all that decides this embedder's vectors: backbone, configuration, prompts, trained tensors."""

@@ -53,7 +53,8 @@ Licence: MIT, for the files of this folder. The backbone has a licence of its ow
 
 _ABOUT = {
     "llm2vec-gen": """Texts become vectors of {dimension} dimensions that the backbone can read again as text. The
-backbone is not in this folder and was not changed; only the special tokens and the projections are.
+backbone is not in this folder and was not changed; only the special tokens and the projections are, and a LoRA
+beside the backbone where one was trained (`lora_rank`): it reads the texts, never the vectors.
 Method: LLM2Vec-Gen, arXiv [2603.10913](https://arxiv.org/abs/2603.10913).""",
     "gem": """Texts become vectors of {dimension} dimensions, the states of special tokens behind a bottleneck
 mask; what is written behind them sees the text through them alone. The folder holds the special tokens and the

@@ -23,6 +23,8 @@ class LLM2VecGenConfig(Config):
     """The embedder whose vectors of the responses are the alignment targets."""
     dimension: int | None = None
     """Size of the embedding; training takes it from the teacher's targets."""
+    align_each: bool = False
+    """Give every compression token a W_a of its own, before the mean; the paper has one for all of them."""
     lora_rank: int = 0
     """Rank of the encoder side's LoRA; 0 keeps the backbone wholly frozen. Training sets it."""
     lora_alpha: float = 16.0

@@ -7,18 +7,17 @@ through it. The fine-tuning lies beside the backbone and is switched on by `GemT
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from workbench.backbone import Backbone, HiddenStates, Tokenized
-from workbench.embedders.base import PROMPTS, Embedder, Vectors
+from workbench.backbone import Backbone, HiddenStates
+from workbench.embedders.base import Vectors
 from workbench.embedders.config import GEMConfig
 from workbench.embedders.full import FullUpdate
 from workbench.embedders.lora import Lora
-from workbench.errors import WorkbenchError
+from workbench.embedders.trained import TrainedEmbedder
 from workbench.masks import bottleneck_mask
 
 MIN_LOG_SCALE, START_LOG_SCALE, MAX_LOG_SCALE = 0.0, math.log(20.0), math.log(100.0)
@@ -92,41 +91,14 @@ def pool(states: Float[Tensor, "b k d"], pooling: str) -> Float[Tensor, "b d_e"]
     return states.mean(dim=1) if pooling == "mean" else states.flatten(1)
 
 
-class GEM(Embedder):
+class GEM(TrainedEmbedder):
     """Embeds a text into special tokens; whatever is written behind them sees the text through them alone."""
 
     method = "gem"
-
+    config_type = GEMConfig
+    module_type = GemTokens
     config: GEMConfig
-
-    def __init__(
-        self,
-        backbone: Backbone,
-        module: GemTokens,
-        config: GEMConfig,
-        prompts: dict[str, str] | None = None,
-    ) -> None:
-        self.backbone = backbone
-        self.module = module
-        self.config = config
-        self.prompts = dict(PROMPTS if prompts is None else prompts)
-
-    @classmethod
-    def untrained(cls, backbone: Backbone, config: GEMConfig, *, seed: int = 0) -> "GEM":
-        """An embedder whose special tokens and update stand where training starts."""
-        return cls(backbone, GemTokens(config, backbone, seed), config)
-
-    @classmethod
-    def restore(
-        cls, backbone: Backbone, config: dict[str, Any], tensors: dict[str, Tensor], prompts: dict[str, str]
-    ) -> "GEM":
-        settings = GEMConfig.from_dict(config)
-        module = GemTokens(settings, backbone)
-        try:
-            module.load_state_dict(tensors)
-        except RuntimeError as error:
-            raise WorkbenchError(f"the saved tensors do not fit their configuration: {error}") from error
-        return cls(backbone, module, settings, prompts)
+    module: GemTokens
 
     @contextmanager
     def language_model(self) -> Iterator[Backbone]:
@@ -134,20 +106,10 @@ class GEM(Embedder):
         with self.module.active(self.backbone):
             yield self.backbone
 
-    def tensors(self) -> dict[str, Tensor]:
-        return {name: tensor.detach().cpu().contiguous() for name, tensor in self.module.state_dict().items()}
-
     @property
     def dimension(self) -> int:
         size = self.backbone.hidden_size
         return size if self.config.pooling == "mean" else size * self.config.n_special
-
-    def tokenize(self, texts: list[str], *, instruction: str | None = None) -> Tokenized:
-        """Texts behind the template's opening; a text that is too long loses its own tail, which is counted."""
-        room = min(self.config.max_length, self.backbone.max_length - self.config.n_special)
-        return self.backbone.tokenize(
-            texts, template=self.config.template, max_length=room, instruction=instruction
-        )
 
     def encode_batch(self, ids: list[list[int]]) -> Vectors:
         """The vectors and the special tokens' keys and values of one batch of tokenized texts."""

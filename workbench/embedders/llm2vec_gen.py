@@ -12,11 +12,12 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from workbench.backbone import Backbone, PaddedBatch, Template, Tokenized
-from workbench.embedders.base import PROMPTS, Embedder, Vectors
+from workbench.backbone import Backbone, PaddedBatch, Template
+from workbench.embedders.base import Vectors
 from workbench.embedders.config import LLM2VecGenConfig
 from workbench.embedders.lora import Lora
-from workbench.errors import UsageError, WorkbenchError
+from workbench.embedders.trained import TrainedEmbedder
+from workbench.errors import UsageError
 
 
 class Prefix(NamedTuple):
@@ -51,13 +52,13 @@ class SpecialTokens(nn.Module):
                 "the embedding's dimension is unknown: give it, or train on a corpus with targets"
             )
         size = backbone.hidden_size
-        self.n_compression = config.n_compression
+        self.n_compression, self.align_each = config.n_compression, config.align_each
         draw = torch.Generator().manual_seed(seed)
         self.tokens = nn.Parameter(
             _first_rows(backbone, config.n_thought + config.n_compression, config.template, draw)
         )
         self.reconstruction = nn.Linear(size, size)
-        self.alignment = nn.Linear(size, config.dimension)
+        self.alignment = nn.Linear(size * (self.n_compression if self.align_each else 1), config.dimension)
         with torch.no_grad():
             self.reconstruction.weight.copy_(torch.eye(size))
             self.reconstruction.bias.zero_()
@@ -69,9 +70,16 @@ class SpecialTokens(nn.Module):
         self.to(backbone.device)
 
     def project(self, hidden: Float[Tensor, "b n d"]) -> Projected:
-        """`p = W_r h + b_r` and `e = mean over n of (W_a p + b_a)`, in float32."""
+        """`p = W_r h + b_r` and `e = mean over n of (W_a p + b_a)`, in float32.
+
+        With `align_each` every token has columns of `W_a` for itself: `e = mean over n of (W_a[n] p[n] + b_a)`.
+        """
         soft_prompts = self.reconstruction(hidden.to(self.reconstruction.weight.dtype))
-        return Projected(soft_prompts, self.alignment(soft_prompts.mean(dim=1)))
+        return Projected(soft_prompts, self.alignment(self.pool(soft_prompts)))
+
+    def pool(self, soft_prompts: Float[Tensor, "b n d"]) -> Float[Tensor, "b pooled"]:
+        """What `W_a` reads: the mean over the tokens, or an n-th of each of them side by side."""
+        return soft_prompts.flatten(1) / self.n_compression if self.align_each else soft_prompts.mean(dim=1)
 
     def encoder_side(self, backbone: Backbone) -> AbstractContextManager[None]:
         """While open, the backbone reads with this embedder's LoRA; without one, nothing changes."""
@@ -124,55 +132,18 @@ def special_states(
     return states.last[:, -n_compression:]
 
 
-class LLM2VecGen(Embedder):
+class LLM2VecGen(TrainedEmbedder):
     """Embeds the backbone's potential response to a text, and can be read again through the soft prompts."""
 
     method = "llm2vec-gen"
-
+    config_type = LLM2VecGenConfig
+    module_type = SpecialTokens
     config: LLM2VecGenConfig
-
-    def __init__(
-        self,
-        backbone: Backbone,
-        module: SpecialTokens,
-        config: LLM2VecGenConfig,
-        prompts: dict[str, str] | None = None,
-    ) -> None:
-        self.backbone = backbone
-        self.module = module
-        self.config = config
-        self.prompts = dict(PROMPTS if prompts is None else prompts)
-
-    @classmethod
-    def untrained(cls, backbone: Backbone, config: LLM2VecGenConfig, *, seed: int = 0) -> "LLM2VecGen":
-        """An embedder whose special tokens and projections stand where training starts."""
-        return cls(backbone, SpecialTokens(config, backbone, seed), config)
-
-    @classmethod
-    def restore(
-        cls, backbone: Backbone, config: dict[str, Any], tensors: dict[str, Tensor], prompts: dict[str, str]
-    ) -> "LLM2VecGen":
-        settings = LLM2VecGenConfig.from_dict(config)
-        module = SpecialTokens(settings, backbone)
-        try:
-            module.load_state_dict(tensors)
-        except RuntimeError as error:
-            raise WorkbenchError(f"the saved tensors do not fit their configuration: {error}") from error
-        return cls(backbone, module, settings, prompts)
-
-    def tensors(self) -> dict[str, Tensor]:
-        return {name: tensor.detach().cpu().contiguous() for name, tensor in self.module.state_dict().items()}
+    module: SpecialTokens
 
     @property
     def dimension(self) -> int:
         return self.module.alignment.out_features
-
-    def tokenize(self, texts: list[str], *, instruction: str | None = None) -> Tokenized:
-        """Texts behind the template's opening; a text that is too long loses its own tail, which is counted."""
-        room = min(self.config.max_length, self.backbone.max_length - len(self.module.tokens))
-        return self.backbone.tokenize(
-            texts, template=self.config.template, max_length=room, instruction=instruction
-        )
 
     def hidden_states(self, ids: list[list[int]], *, with_gradient: bool = False) -> Float[Tensor, "b n d"]:
         """`h` of tokenized texts `[b]`; gradients reach the special tokens, and the LoRA where `with_gradient`."""

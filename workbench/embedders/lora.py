@@ -40,8 +40,8 @@ class Lora(nn.Module):
 
     def _hook(self, down: Float[Tensor, "r i"], up: Float[Tensor, "o r"]) -> Callable[..., Tensor]:
         def add_update(layer: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor:
-            update = (inputs[0].to(down.dtype) @ down.T) @ up.T
-            return output + (self.scale * update).to(output.dtype)
+            update = (inputs[0].to(down.dtype) @ down.T) @ (self.scale * up).T
+            return output + update.to(output.dtype)
 
         return add_update
 

@@ -13,6 +13,7 @@ from workbench.embedders.artifact import CONFIG, load_embedder, save
 from workbench.embedders.config import LLM2VecGenConfig
 from workbench.embedders.llm2vec_gen import LLM2VecGen, cached_prefix, special_states
 from workbench.objectives import alignment_loss, reconstruction_loss
+from workbench.training.alignment import RidgeSums, put_alignment
 from workbench.training.batches import Batch, BatchOrder, Examples, tokenize_examples
 from workbench.training.config import LLM2VecGenTraining
 from workbench.training.corpus import Corpus
@@ -143,18 +144,11 @@ def fit_alignment(embedder: LLM2VecGen, examples: Examples, config: LLM2VecGenTr
     for rows in order[: -(-FITTED // config.batch_size)]:
         batch = Batch(**examples.batch(rows))
         prompts = embedder.module.project(step.read_queries(batch)).soft_prompts
-        inputs.append(prompts.mean(dim=1).double())
-        targets.append(batch.targets.double())
-    x, y = torch.cat(inputs), torch.cat(targets)
-    middle, aim = x.mean(dim=0), y.mean(dim=0)
-    centred = x - middle
-    square = centred.T @ centred
-    penalty = (
-        RIDGE * square.diagonal().mean() * torch.eye(len(square), dtype=square.dtype, device=square.device)
-    )
-    weight = torch.linalg.solve(square + penalty, centred.T @ (y - aim)).T
-    embedder.module.alignment.weight.copy_(weight)
-    embedder.module.alignment.bias.copy_(aim - weight @ middle)
+        inputs.append(embedder.module.pool(prompts))
+        targets.append(batch.targets)
+    sums = RidgeSums()
+    sums.add(torch.cat(inputs), torch.cat(targets).float())
+    put_alignment(embedder.module, sums, RIDGE)
 
 
 def build_trainer(

@@ -38,12 +38,7 @@ def page(
 ) -> None:
     """Draws the page. `attend(text, embedder)` gives one text's attention in one of the `embedders`, by its name."""
     parts.page_title("Attention masks", LEDE)
-    name = embedders[0]
-    if len(embedders) > 1:
-        name = (
-            st.segmented_control("Embedder", embedders, default=name, key="embedder", bind="query-params")
-            or name
-        )
+    name = state.embedder_choice(embedders)
     state.example_buttons(examples)
     text = state.text_box("Your text", page="attention", default=next(iter(examples.values()), ""))
     if not text:

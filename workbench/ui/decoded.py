@@ -1,6 +1,6 @@
 """The page *Decoded contents*: what the model really answers beside what the embedding alone decodes to."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import streamlit as st
@@ -18,13 +18,18 @@ READING = "Embedding the text and reading it again …"
 
 
 def page(
-    read: Callable[[str], Readings],
+    read: Callable[[str, str], Readings],
     *,
+    embedders: Sequence[str] = ("LLM2Vec-Gen",),
     others: Float[np.ndarray, "m d_e"] | None = None,
     examples: dict[str, str] = state.EXAMPLES,
 ) -> None:
-    """Draws the page. `read` gives one text's reading; `others` are decoded texts' embeddings to compare with."""
+    """Draws the page. `read(text, embedder)` gives one text's reading by one of the `embedders`, by its name.
+
+    `others` are decoded texts' embeddings by the first of them, to compare with.
+    """
     parts.page_title("Decoded contents", LEDE)
+    name = state.embedder_choice(embedders)
     first = next(iter(examples.values()), "")
     state.example_buttons(examples)
     box, button = st.columns([7, 1], vertical_alignment="bottom")
@@ -36,10 +41,10 @@ def page(
         parts.empty("Type a text above, or choose an example.")
         return
     with state.problems(), st.spinner(READING, show_time=True):
-        reading = read(text)
+        reading = read(text, name)
     differ = differences(reading.responses[0], reading.decoded[0])
     _answers(reading, differ)
-    _figures(reading, differ, others)
+    _figures(reading, differ, others if name == embedders[0] else None)
     if reading.truncated:
         st.warning(
             "The text is longer than the model reads: its end was cut off.", icon=":material/content_cut:"
@@ -47,11 +52,14 @@ def page(
 
 
 def _answers(reading: Readings, differ: Differences) -> None:
-    count = reading.soft_prompts.shape[1]
+    count = reading.special_tokens
     answer = parts.card(
         "The model’s answer", "The model reads the text.", parts.marked(differ.left, "answer")
     )
-    vectors = f"The same model reads {count} vectors and never sees the text."
+    what = (
+        f"{count} vectors" if reading.soft_prompts is not None else f"{count} special tokens’ keys and values"
+    )
+    vectors = f"The same model reads {what} and never sees the text."
     decoded = parts.card(
         "Decoded from the embedding", vectors, parts.marked(differ.right, "decoded"), accent=True
     )

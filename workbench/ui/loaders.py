@@ -60,9 +60,12 @@ def has_atlas() -> bool:
     return True
 
 
-def read(text: str) -> Readings:
-    """One text's reading by the shipped default. Raises FingerprintMismatch where its atlas is another embedder's."""
-    return _read(source(), text)
+def read(text: str, path: Path | None = None) -> Readings:
+    """One text's reading by the shipped default, or by the embedder at `path`.
+
+    Raises FingerprintMismatch where the atlas is another embedder's than the default.
+    """
+    return _read(source(path), text)
 
 
 def attend(text: str, path: Path | None = None) -> SpecialAttention:

@@ -22,8 +22,13 @@ def decoded_contents() -> None:
     with state.problems(HINT):
         loaders.source()
         shipped = loaders.atlas() if loaders.has_atlas() else None
+        embedders = loaders.shipped_embedders()
     _sidebar(shipped)
-    decoded.page(loaders.read, others=None if shipped is None else shipped.decoded_embeddings)
+    decoded.page(
+        lambda text, name: loaders.read(text, embedders[name]),
+        embedders=list(embedders),
+        others=None if shipped is None else shipped.decoded_embeddings,
+    )
 
 
 def neighbourhoods() -> None:
@@ -65,14 +70,11 @@ def _sidebar(shipped: "Atlas | None") -> None:
 
 def router() -> dict[str, list]:
     """All pages in the order of the menu, under the app's name; the first opens by default."""
+    title, icon = "Decoded contents", ":material/translate:"
     pages = [
-        st.Page(
-            decoded_contents,
-            title="Decoded contents",
-            icon=":material/translate:",
-            url_path="decoded",
-            default=True,
-        ),
+        st.Page(decoded_contents, title=title, icon=icon, default=True),
+        # The first page is at "/" alone; its name leads there too, as for the others.
+        st.Page(decoded_contents, title=title, icon=icon, url_path="decoded", visibility="hidden"),
         st.Page(
             neighbourhoods, title="Neighbourhoods", icon=":material/scatter_plot:", url_path="neighbourhoods"
         ),

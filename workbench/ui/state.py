@@ -1,6 +1,6 @@
 """What the pages share: the text in the URL, the examples, the theme, and errors shown as one clear line."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 import streamlit as st
@@ -46,6 +46,14 @@ def text_box(
     text = st.text_area(label, key=TEXT, bind="query-params", on_change=on_change or "rerun", **options)
     st.session_state[_LAST] = (page, text)
     return (text or "").strip()
+
+
+def embedder_choice(names: Sequence[str]) -> str:
+    """Which of the embedders to look at; the first by default, and no control where there is but one."""
+    if len(names) < 2:
+        return names[0]
+    chosen = st.segmented_control("Embedder", names, default=names[0], key="embedder", bind="query-params")
+    return chosen or names[0]
 
 
 def example_buttons(examples: dict[str, str]) -> None:

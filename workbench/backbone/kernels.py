@@ -1,0 +1,20 @@
+"""Which attention kernel runs: the fastest of torch's for what is asked."""
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+SHORT = 128
+"""Up to so many positions plain matrix products beat the fused kernel's backward pass on a CPU."""
+
+
+def attention_kernel(device: torch.device, length: int) -> AbstractContextManager[Any]:
+    """The kernel for `length` positions: the plain one where gradients flow through a short text on a CPU.
+
+    There the fused kernel's backward pass took a third of a training step (`python -m benchmarks.training`).
+    """
+    if device.type == "cpu" and length <= SHORT and torch.is_grad_enabled():
+        return sdpa_kernel(SDPBackend.MATH)
+    return nullcontext()
