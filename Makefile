@@ -25,15 +25,17 @@ fieldguide:  ## the shipped default again, all of it, from its seed: at most an 
 	workbench fieldguide manifest
 
 embedder:  ## the shipped embedder again, from the cached responses
-	workbench train llm2vec-gen --queries data/fieldguide/corpus.jsonl --output data/embedders/llm2vec-gen \
-		--lr 1.5e-3 --projection-lr-scale 0.2 --align-start ridge --align-reduction sum \
-		--batch-size 32 --epochs 2 --bf16 on
+	workbench train llm2vec-gen --queries data/fieldguide/corpus.jsonl --output runs/llm2vec-gen \
+		--lr 1.5e-3 --projection-lr-scale 0.2 --align-start ridge --align-reduction sum --align-each \
+		--lora-rank 16 --lora-alpha 32 --batch-size 32 --epochs 2 --bf16 on --logging-steps 50
+	workbench train align --embedder runs/llm2vec-gen --queries data/fieldguide/corpus.jsonl \
+		--output data/embedders/llm2vec-gen
 
-GEM = workbench train gem --texts data/fieldguide/corpus.jsonl --batch-size 48 --epochs 2 --lr 2e-3 --warmup-steps 100 \
+GEM = workbench train gem --texts data/fieldguide/corpus.jsonl --batch-size 32 --epochs 1 --lr 2e-3 --warmup-steps 100 \
 	--lora-rank 64 --lora-alpha 128 --share-reconstruction 0 --share-soft-prompt 0.5 --bf16 on
 
 gem:  ## the shipped GEM embedder again, its control without special tokens, and what both show
-	$(GEM) --p 0.5 --alpha 0.5 --alpha-start 1250 --contrastive-lr 1e-3 --output data/embedders/gem
+	$(GEM) --p 0.5 --alpha 0.5 --alpha-start 900 --contrastive-lr 1e-3 --output data/embedders/gem
 	$(GEM) --p 1 --alpha 0 --output runs/gem-control
 	workbench fieldguide evaluate --embedder data/embedders/gem --control runs/gem-control \
 		--output data/fieldguide/gem_report.json

@@ -11,8 +11,8 @@ from workbench.decoding.trust import Readings, against_others
 from workbench.ui import parts, state
 
 LEDE = (
-    "An embedding of this kind holds the answer to a text, not the text. On the left is what the language model "
-    "really answers; on the right is what the same model reads out of the embedding alone."
+    "What does an embedding hold of a text? On the left is what the language model really answers; on the right is "
+    "what the same model says when it reads the embedding alone, and never the text."
 )
 READING = "Embedding the text and reading it again …"
 

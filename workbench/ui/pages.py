@@ -55,7 +55,7 @@ def attention_masks() -> None:
 
 def _sidebar(shipped: "Atlas | None") -> None:
     if shipped is None:
-        parts.sidebar_facts("Loaded", [("embedder", "shipped default"), ("atlas", "none")])
+        parts.sidebar_facts("Default embedder", [("embedder", "shipped"), ("atlas", "none")])
         return
     facts = shipped.facts
     size, rows = shipped.embeddings.shape[1], shipped.soft_prompts.shape[1]
@@ -65,7 +65,7 @@ def _sidebar(shipped: "Atlas | None") -> None:
         ("atlas", f"{len(shipped)} texts"),
         ("fingerprint", facts.embedder[:8]),
     ]
-    parts.sidebar_facts("Loaded", named)
+    parts.sidebar_facts("Default embedder", named)
 
 
 def router() -> dict[str, list]:
