@@ -31,11 +31,11 @@ embedder:  ## the shipped embedder again, from the cached responses
 	workbench train align --embedder runs/llm2vec-gen --queries data/fieldguide/corpus.jsonl \
 		--output data/embedders/llm2vec-gen
 
-GEM = workbench train gem --texts data/fieldguide/corpus.jsonl --batch-size 32 --epochs 1 --lr 2e-3 --warmup-steps 100 \
+GEM = workbench train gem --texts data/fieldguide/corpus.jsonl --batch-size 32 --epochs 1 --lr 5e-4 --warmup-steps 50 \
 	--lora-rank 64 --lora-alpha 128 --share-reconstruction 0 --share-soft-prompt 0.5 --bf16 on
 
 gem:  ## the shipped GEM embedder again, its control without special tokens, and what both show
-	$(GEM) --p 0.5 --alpha 0.5 --alpha-start 900 --contrastive-lr 1e-3 --output data/embedders/gem
+	$(GEM) --p 0.5 --alpha 0.5 --alpha-start 900 --contrastive-lr 5e-4 --output data/embedders/gem
 	$(GEM) --p 1 --alpha 0 --output runs/gem-control
 	workbench fieldguide evaluate --embedder data/embedders/gem --control runs/gem-control \
 		--output data/fieldguide/gem_report.json
