@@ -123,3 +123,20 @@ def test_gem_shows_text_special_tokens_and_answer_with_the_proof(make_tiny):
     suffix, prefix = np.flatnonzero(seen.is_suffix), np.flatnonzero(seen.is_prefix)
     assert seen.weights[:, :, suffix][:, :, :, prefix].max() == 0
     assert not embedder.backbone.layers[0]._forward_pre_hooks
+
+
+def test_the_lora_of_the_encoder_side_counts_once(tiny_backbone):
+    config = LLM2VecGenConfig(n_compression=3, dimension=12, lora_rank=2)
+    embedder = LLM2VecGen.untrained(tiny_backbone, config)
+    with torch.no_grad():
+        for update in embedder.module.lora.up.values():
+            update.normal_(0, 0.3, generator=torch.Generator().manual_seed(0))
+    seen = special_attention(embedder, "gold")
+    assert seen.deviation < 1e-4
+    before = embedder.represent(["gold"]).hidden_states
+    with embedder.module.encoder_side(tiny_backbone):
+        assert torch.equal(embedder.represent(["gold"]).hidden_states, before)
+    with torch.no_grad():
+        for update in embedder.module.lora.up.values():
+            update.zero_()
+    assert not torch.allclose(embedder.represent(["gold"]).hidden_states, before, atol=1e-2)

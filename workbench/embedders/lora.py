@@ -19,6 +19,7 @@ class Lora(nn.Module):
     def __init__(self, model: nn.Module, rank: int, alpha: float, draw: torch.Generator) -> None:
         super().__init__()
         self.scale = alpha / rank
+        self._open = False
         self.down, self.up = nn.ParameterDict(), nn.ParameterDict()
         for name, layer in _linear_layers(model):
             size_in, size_out = _sizes(layer)
@@ -27,7 +28,11 @@ class Lora(nn.Module):
 
     @contextmanager
     def active(self, model: nn.Module) -> Iterator[None]:
-        """While open, `model` computes with the update."""
+        """While open, `model` computes with the update; opened again inside itself, it changes nothing."""
+        if self._open:
+            yield
+            return
+        self._open = True
         handles = [
             layer.register_forward_hook(self._hook(self.down[_key(name)], self.up[_key(name)]))
             for name, layer in _linear_layers(model)
@@ -35,6 +40,7 @@ class Lora(nn.Module):
         try:
             yield
         finally:
+            self._open = False
             for handle in handles:
                 handle.remove()
 
