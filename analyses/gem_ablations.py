@@ -81,8 +81,8 @@ def measure(
     from workbench.training.gem import train
 
     recipe = GEMTraining(
-        p=0.5, share_insertion=0.5, share_reconstruction=0.0, share_soft_prompt=0.5, lr=2e-3,
-        contrastive_lr=1e-3, alpha=0.0, save_steps=1000, bf16="on",
+        p=0.5, share_insertion=0.5, share_reconstruction=0.0, share_soft_prompt=0.5, lr=5e-4,
+        contrastive_lr=5e-4, alpha=0.0, save_steps=1000, bf16="on",
     )  # fmt: skip
     recipe = replace(recipe, **changes)
     table = read_texts(

@@ -13,7 +13,7 @@ SHORT = 128
 def attention_kernel(device: torch.device, length: int) -> AbstractContextManager[Any]:
     """The kernel for `length` positions: the plain one where gradients flow through a short text on a CPU.
 
-    There the fused kernel's backward pass took a third of a training step (`python -m benchmarks.training`).
+    There the fused kernel's backward pass is the slower one: `python -m benchmarks.training` runs both.
     """
     if device.type == "cpu" and length <= SHORT and torch.is_grad_enabled():
         return sdpa_kernel(SDPBackend.MATH)

@@ -23,7 +23,8 @@ COMMANDS = {
     "fieldguide/corpus.jsonl": "workbench respond --queries data/fieldguide/queries.jsonl "
     "--output data/fieldguide/corpus.jsonl --max-new-tokens 64",
     "fieldguide/report.json": "workbench fieldguide evaluate --output data/fieldguide/report.json",
-    "fieldguide/gem_report.json": "make gem",
+    "fieldguide/gem_report.json": "workbench fieldguide evaluate --embedder data/embedders/gem "
+    "--output data/fieldguide/gem_report.json",
     "fieldguide/": "workbench fieldguide build --output data/fieldguide",
     "embedders/llm2vec-gen/": "make embedder",
     "embedders/gem/": "make gem",
@@ -55,7 +56,7 @@ def write_manifest(data: Path) -> None:
     lines = [
         "# The shipped default",
         "",
-        "Everything here is made by `make fieldguide` from the tables in `workbench/fieldguide/tables` and seed 0;",
+        "Made by `make fieldguide` and `make gem` from the tables in `workbench/fieldguide/tables` and seed 0;",
         "the steps are the commands below, in this order of need: field guide, corpus, embedder, report, atlas.",
         "All of it is ours, under the licence of the project (MIT). `workbench fieldguide manifest` writes this list.",
         "",
