@@ -77,6 +77,15 @@ def make_model(family: str, vocab_size: int, seed: int = 0, **changes):
         "gpt_neox": (hf.GPTNeoXConfig, hf.GPTNeoXForCausalLM, {**SHAPE, "intermediate_size": 64}),
         "qwen3": (hf.Qwen3Config, hf.Qwen3ForCausalLM, {**GATED, "head_dim": 8}),
         "gemma2": (hf.Gemma2Config, hf.Gemma2ForCausalLM, {**GATED, "head_dim": 8, "sliding_window": 64}),
+        "gemma3": (
+            hf.Gemma3TextConfig,
+            hf.Gemma3ForCausalLM,
+            {**GATED, "head_dim": 8, "sliding_window": 64},
+        ),
+        "phi": (hf.PhiConfig, hf.PhiForCausalLM, {**SHAPE, "intermediate_size": 64}),
+        "phi3": (hf.Phi3Config, hf.Phi3ForCausalLM, GATED),
+        "olmo": (hf.OlmoConfig, hf.OlmoForCausalLM, GATED),
+        "olmo2": (hf.Olmo2Config, hf.Olmo2ForCausalLM, GATED),
         "gpt2": (
             hf.GPT2Config,
             hf.GPT2LMHeadModel,

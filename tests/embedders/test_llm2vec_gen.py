@@ -60,6 +60,8 @@ def test_cached_prefix_equals_the_plain_forward_and_so_do_gradients(make_tiny, f
     (plain * probe).sum().backward()
 
     torch.testing.assert_close(cached, plain, atol=1e-5, rtol=1e-5)
+    with torch.no_grad():  # one pass, no cache
+        torch.testing.assert_close(embedder.hidden_states(ids), plain, atol=1e-5, rtol=1e-5)
     scale = tokens.grad.abs().max()
     torch.testing.assert_close(cached_gradient / scale, tokens.grad / scale, atol=1e-5, rtol=0)
 

@@ -69,7 +69,7 @@ def test_the_head_has_no_update(tiny_backbone):
     assert len(lora.down) == 2 * 7  # q, k, v, o, gate, up, down in each of two layers
 
 
-def test_gradients_through_the_cached_prefix_equal_those_of_one_plain_forward(make_tiny):
+def test_gradients_of_a_padded_batch_equal_those_of_plain_forwards_row_by_row(make_tiny):
     backbone = make_tiny("llama")
     config = LLM2VecGenConfig(dimension=6, n_compression=2, lora_rank=2, lora_alpha=4.0)
     embedder = LLM2VecGen.untrained(backbone, config)
@@ -78,8 +78,8 @@ def test_gradients_through_the_cached_prefix_equal_those_of_one_plain_forward(ma
         up.data.normal_(0, 0.1)
     ids = embedder.tokenize(TEXTS).ids
     probe = torch.randn(len(ids), 2, 32)  # not the squares: the final norm makes their sum a constant
-    (embedder.hidden_states(ids, with_gradient=True) * probe).sum().backward()
-    cached = {
+    (embedder.hidden_states(ids) * probe).sum().backward()
+    batched = {
         name: part.grad.clone() for name, part in embedder.module.named_parameters() if part.grad is not None
     }
     reference = copy.deepcopy(embedder.module)
@@ -93,6 +93,8 @@ def test_gradients_through_the_cached_prefix_equal_those_of_one_plain_forward(ma
         total = total + (states.last[0, -2:] * part).sum()
     total.backward()
     plain = {name: part.grad for name, part in reference.named_parameters() if part.grad is not None}
-    assert set(cached) == set(plain)
+    assert set(batched) == set(plain)
     for name, gradient in plain.items():
-        torch.testing.assert_close(cached[name], gradient, atol=1e-4 * gradient.abs().max().item(), rtol=1e-4)
+        torch.testing.assert_close(
+            batched[name], gradient, atol=1e-4 * gradient.abs().max().item(), rtol=1e-4
+        )

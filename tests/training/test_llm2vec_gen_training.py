@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from workbench.embedders import llm2vec_gen
 from workbench.embedders.artifact import load_embedder
 from workbench.embedders.config import LLM2VecGenConfig
 from workbench.embedders.llm2vec_gen import LLM2VecGen
@@ -110,14 +111,14 @@ def test_gradients_reach_only_what_trains(make_tiny, corpus):
 
 def test_the_query_leaves_no_graph(tiny_backbone, corpus, monkeypatch):
     seen = []
-    original = training.cached_prefix
+    original = llm2vec_gen.cached_prefix
 
     def watched(*args, **kwargs):
         prefix = original(*args, **kwargs)
         seen.extend(layer.keys.requires_grad or layer.values.requires_grad for layer in prefix.cache.layers)
         return prefix
 
-    monkeypatch.setattr(training, "cached_prefix", watched)
+    monkeypatch.setattr(llm2vec_gen, "cached_prefix", watched)
     _, step, examples = step_of(tiny_backbone, corpus)
     step(**examples.batch([0, 1]))
     assert seen == [False, False]

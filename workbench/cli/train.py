@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -92,6 +92,9 @@ def align(
     ] = None,
     column: options.Column = None,
     limit: options.Limit = None,
+    bf16: Annotated[
+        Literal["on", "off"], typer.Option("--bf16", help="Read the queries in bfloat16 autocast.")
+    ] = "off",
     max_new_tokens: options.MaxNewTokens = 512,
     cache_dir: options.CacheDir = None,
     device: options.Device = "auto",
@@ -129,7 +132,7 @@ def align(
     with say.progress("embedding", len(corpus), "queries") as progress:
         made = realign(
             loaded, replace(corpus, targets=vectors), teacher=name, output=output,
-            trained=Manifest.read(folder), progress=progress,
+            trained=Manifest.read(folder), bf16=bf16 == "on", progress=progress,
         )  # fmt: skip
     say.note(f"{made.method} of dimension {made.dimension}, aligned to {name}, in {output}")
 

@@ -2,7 +2,7 @@
 
 Because the backbone is frozen and causal, the query's keys and values depend on nothing that trains: `cached_prefix`
 runs the query once without gradients, `special_states` runs only the special tokens behind that cache.
-Training and inference both come through these two functions.
+Training and inference both come through `read_queries`, which knows when that pays.
 """
 
 from contextlib import AbstractContextManager, nullcontext
@@ -101,18 +101,36 @@ def _first_rows(
     return start
 
 
-def cached_prefix(backbone: Backbone, batch: PaddedBatch, *, with_gradient: bool = False) -> Prefix:
-    """Let the backbone read the queries, padded on the left, and keep its keys and values.
+def read_queries(backbone: Backbone, special: SpecialTokens, batch: PaddedBatch) -> Float[Tensor, "b n d"]:
+    """`h`: the last hidden states (after the final norm) at the compression tokens behind queries padded on the left.
 
-    No gradient is recorded unless asked for (only a LoRA needs it).
+    Where gradients are recorded and the backbone is wholly frozen, the queries are read without them, and the special
+    tokens behind their cache. Everywhere else one pass over both costs less.
     """
+    with special.encoder_side(backbone):
+        if torch.is_grad_enabled() and special.lora is None:
+            prefix = cached_prefix(backbone, batch)
+            return special_states(backbone, prefix, special.tokens, special.n_compression)
+        count, lengths = len(special.tokens), batch.mask.sum(dim=1)
+        tokens = special.tokens.to(backbone.dtype).expand(len(lengths), -1, -1)
+        behind = lengths[:, None] + torch.arange(count, device=lengths.device)
+        states = backbone.hidden(
+            torch.cat([backbone.embed(batch.ids), tokens], dim=1),
+            mask=torch.cat([batch.mask, batch.mask.new_ones(len(lengths), count)], dim=1),
+            positions=torch.cat([batch.positions, behind], dim=1),
+        )
+        return states.last[:, -special.n_compression :]
+
+
+@torch.no_grad()
+def cached_prefix(backbone: Backbone, batch: PaddedBatch) -> Prefix:
+    """Let the backbone read the queries, padded on the left, without gradients, and keep its keys and values."""
     lengths = batch.mask.sum(dim=1)
     if batch.ids.shape[1] == 0 or not bool(batch.mask.any()):
         return Prefix(None, batch.mask[:, :0], lengths)
-    with torch.set_grad_enabled(with_gradient):
-        states = backbone.hidden(
-            backbone.embed(batch.ids), mask=batch.mask, positions=batch.positions, use_cache=True
-        )
+    states = backbone.hidden(
+        backbone.embed(batch.ids), mask=batch.mask, positions=batch.positions, use_cache=True
+    )
     return Prefix(states.cache, batch.mask, lengths)
 
 
@@ -145,12 +163,9 @@ class LLM2VecGen(TrainedEmbedder):
     def dimension(self) -> int:
         return self.module.alignment.out_features
 
-    def hidden_states(self, ids: list[list[int]], *, with_gradient: bool = False) -> Float[Tensor, "b n d"]:
-        """`h` of tokenized texts `[b]`; gradients reach the special tokens, and the LoRA where `with_gradient`."""
-        batch = self.backbone.pad(ids, side="left")
-        with self.module.encoder_side(self.backbone):
-            prefix = cached_prefix(self.backbone, batch, with_gradient=with_gradient)
-            return special_states(self.backbone, prefix, self.module.tokens, self.module.n_compression)
+    def hidden_states(self, ids: list[list[int]]) -> Float[Tensor, "b n d"]:
+        """`h` of tokenized texts `[b]`; gradients, where they are recorded, reach the special tokens and the LoRA."""
+        return read_queries(self.backbone, self.module, self.backbone.pad(ids, side="left"))
 
     def encode_batch(self, ids: list[list[int]]) -> Vectors:
         """The vectors of one batch of tokenized texts, empty batches included."""

@@ -46,7 +46,10 @@ class Lora(nn.Module):
 
     def _hook(self, down: Float[Tensor, "r i"], up: Float[Tensor, "o r"]) -> Callable[..., Tensor]:
         def add_update(layer: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor:
-            update = (inputs[0].to(down.dtype) @ down.T) @ (self.scale * up).T
+            read = inputs[0]
+            if not torch.is_autocast_enabled(read.device.type):  # which casts by itself, and only once
+                read = read.to(down.dtype)
+            update = (read @ down.T) @ (self.scale * up).T
             return output + update.to(output.dtype)
 
         return add_update

@@ -72,13 +72,14 @@ def realign(
     teacher: str,
     output: str | Path,
     trained: Manifest,
+    bf16: bool = False,
     progress: Progress | None = None,
 ) -> LLM2VecGen:
     """The embedder with `W_a` fitted anew to the corpus's targets (of `teacher`), written as an artifact to `output`.
 
     Every tenth query is held out to choose the penalty among PENALTIES, by the mean cosine to its target, which the
     artifact records; the fit that is kept is on all of them. Soft prompts, and what they decode to, stay the same.
-    `trained` is the artifact of `embedder`. Raises UsageError without targets, WorkbenchError for fewer than 20.
+    `trained` is the artifact of `embedder`; with `bf16` the queries are read in bfloat16 autocast. Raises UsageError without targets, WorkbenchError for fewer than 20.
     """
     if corpus.targets is None:
         raise UsageError("aligning needs the teacher's vectors of the responses")
@@ -91,7 +92,8 @@ def realign(
 
     sums, tests = RidgeSums(), []
     for start in range(0, len(corpus), ROWS_AT_ONCE):
-        encoding = embedder.represent(corpus.queries[start : start + ROWS_AT_ONCE])
+        with torch.autocast(embedder.backbone.device.type, torch.bfloat16, enabled=bf16):
+            encoding = embedder.represent(corpus.queries[start : start + ROWS_AT_ONCE])
         assert encoding.soft_prompts is not None
         x = aligned.module.pool(encoding.soft_prompts)
         y = torch.as_tensor(np.asarray(corpus.targets[start : start + ROWS_AT_ONCE], dtype=np.float32))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from workbench.backbone import Backbone, PaddedBatch
 from workbench.embedders.artifact import CONFIG, load_embedder, save
 from workbench.embedders.config import LLM2VecGenConfig
-from workbench.embedders.llm2vec_gen import LLM2VecGen, cached_prefix, special_states
+from workbench.embedders.llm2vec_gen import LLM2VecGen, read_queries
 from workbench.objectives import alignment_loss, reconstruction_loss
 from workbench.training.alignment import RidgeSums, put_alignment
 from workbench.training.batches import Batch, BatchOrder, Examples, tokenize_examples
@@ -97,12 +97,9 @@ class TrainingStep(nn.Module):
         return Losses(self.recipe.w_align * align + self.recipe.w_recon * recon, align, recon)
 
     def read_queries(self, batch: Batch) -> Float[Tensor, "b n d"]:
-        """`h`: the queries once without gradients, then the special tokens behind their cache with gradients."""
-        backbone, special = self._backbone[0], self.special
+        """`h`: the special tokens behind the queries."""
         queries = PaddedBatch(batch.query_ids, batch.query_mask, batch.query_positions)
-        with special.encoder_side(backbone):
-            prefix = cached_prefix(backbone, queries, with_gradient=special.lora is not None)
-            return special_states(backbone, prefix, special.tokens, special.n_compression)
+        return read_queries(self._backbone[0], self.special, queries)
 
     def align(self, embedding: Float[Tensor, "b d_e"], targets: Float[Tensor, "b d_t"]) -> Float[Tensor, ""]:
         """How far the embedding is from the teacher's vector of the response."""
