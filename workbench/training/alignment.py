@@ -79,7 +79,8 @@ def realign(
 
     Every tenth query is held out to choose the penalty among PENALTIES, by the mean cosine to its target, which the
     artifact records; the fit that is kept is on all of them. Soft prompts, and what they decode to, stay the same.
-    `trained` is the artifact of `embedder`; with `bf16` the queries are read in bfloat16 autocast. Raises UsageError without targets, WorkbenchError for fewer than 20.
+    `trained` is the artifact of `embedder`; with `bf16` the queries are read in bfloat16 autocast.
+    Raises UsageError without targets, WorkbenchError for fewer than 20.
     """
     if corpus.targets is None:
         raise UsageError("aligning needs the teacher's vectors of the responses")
