@@ -100,3 +100,23 @@ def test_what_cannot_be_fitted_is_refused(trained, corpus, tmp_path):
     with pytest.raises(WorkbenchError, match="at least 20 queries, not 19"):
         realign(embedder, few, **options)
     assert not (tmp_path / "no").exists()
+
+
+def test_inputs_that_are_all_the_same_are_refused():
+    sums = RidgeSums()
+    sums.add(torch.ones(30, 4), torch.randn(30, 2, generator=torch.Generator().manual_seed(0)))
+    with pytest.raises(WorkbenchError, match="are the same"):
+        sums.solve(1e-2)
+
+
+def test_queries_read_in_bfloat16_give_nearly_the_same_fit(trained, corpus, tmp_path):
+    embedder, manifest = trained
+    exact, rounded = (
+        realign(
+            embedder, corpus, teacher="fake-teacher", output=tmp_path / str(bf16), trained=manifest, bf16=bf16
+        ).encode(QUERIES)
+        for bf16 in (False, True)
+    )
+    assert not np.array_equal(exact, rounded)
+    cosine = (exact * rounded).sum(1) / (np.linalg.norm(exact, axis=1) * np.linalg.norm(rounded, axis=1))
+    assert cosine.min() > 0.98

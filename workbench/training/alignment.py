@@ -48,12 +48,18 @@ class RidgeSums:
         self.xy += x.T @ y
 
     def solve(self, penalty: float) -> tuple[Float[Tensor, "o i"], Float[Tensor, " o"]]:
-        """Weight and bias, float64; `penalty` counts as a multiple of the mean variance, the bias is not penalised."""
+        """Weight and bias, float64; `penalty` counts as a multiple of the mean variance, the bias is not penalised.
+
+        Raises WorkbenchError where the inputs are all the same.
+        """
         middle, aim = self.x / self.rows, self.y / self.rows
         square = self.xx - self.rows * torch.outer(middle, middle)
         cross = self.xy - self.rows * torch.outer(middle, aim)
-        square.diagonal().add_(penalty * square.diagonal().mean())
-        weight = torch.linalg.solve(square, cross).T
+        variance = square.diagonal().mean()
+        if not variance > 0:
+            raise WorkbenchError("the soft prompts of all queries are the same: there is nothing to align")
+        square.diagonal().add_(penalty * variance)
+        weight = torch.cholesky_solve(cross, torch.linalg.cholesky(square)).T
         return weight, aim - weight @ (middle + self.pivot.double())
 
 
@@ -94,7 +100,7 @@ def realign(
     sums, tests = RidgeSums(), []
     for start in range(0, len(corpus), ROWS_AT_ONCE):
         with torch.autocast(embedder.backbone.device.type, torch.bfloat16, enabled=bf16):
-            encoding = embedder.represent(corpus.queries[start : start + ROWS_AT_ONCE])
+            encoding = embedder.represent(corpus.queries[start : start + ROWS_AT_ONCE], batch_size=128)
         assert encoding.soft_prompts is not None
         x = aligned.module.pool(encoding.soft_prompts)
         y = torch.as_tensor(np.asarray(corpus.targets[start : start + ROWS_AT_ONCE], dtype=np.float32))
