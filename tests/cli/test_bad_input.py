@@ -282,3 +282,9 @@ def test_an_evaluation_of_bad_data_names_the_line(cli, tmp_path, tiny_embedder_d
         "mean-pool",
     )
     assert failed(ran, 1, "line 1")
+
+
+def test_pushing_what_is_no_embedder_or_without_a_hub(cli, tiny_embedder_dir, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert failed(cli("push", tmp_path, "me/name"), 2, "no embedder")
+    assert failed(cli("push", tiny_embedder_dir, "name"), 2, "hub")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import typer
 
-from workbench.cli import decode, doctor, embed, fieldguide, respond, serve, train
+from workbench.cli import decode, doctor, embed, fieldguide, push, respond, serve, train
 from workbench.cli.say import error_line
 from workbench.errors import WorkbenchError
 
@@ -26,6 +26,7 @@ app.command("embed")(embed.embed)
 app.command("decode")(decode.decode)
 app.command("doctor")(doctor.doctor)
 app.add_typer(fieldguide.app, name="fieldguide")
+app.command("push")(push.push)
 app.command("app")(serve.serve)
 
 

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
 _CARD = """---
 license: mit
 library_name: workbench
-tags: [text-embeddings, interpretability, {method}]
+pipeline_tag: feature-extraction
+tags: [text-embeddings, interpretability, {method}]{base_model}
 ---
 # {method} embedder on `{backbone}`
 
@@ -79,6 +80,7 @@ def model_card(manifest: Manifest) -> str:
     """The card as Markdown; the same manifest gives the same bytes."""
     return _CARD.format(
         method=manifest.method,
+        base_model=_base_model(manifest),
         backbone=manifest.backbone,
         about=_ABOUT[manifest.method].format(dimension=manifest.dimension),
         readable=_READABLE[manifest.method],
@@ -91,6 +93,12 @@ def model_card(manifest: Manifest) -> str:
         metrics=_table(manifest.metrics) if manifest.metrics else "None were measured when this was saved.",
         libraries=_table(manifest.libraries),
     )
+
+
+def _base_model(manifest: Manifest) -> str:
+    """The line that ties a card to its backbone on the hub, for backbones that are there."""
+    on_hub = manifest.fingerprint.get("weights", "").startswith("hub:")
+    return f"\nbase_model: {manifest.backbone}" if on_hub else ""
 
 
 def _table(values: dict[str, Any]) -> str:
