@@ -36,21 +36,21 @@ def main(
     results: Annotated[Path, typer.Option(help="Folder of the runs and the table.")] = RESULTS,
 ) -> None:
     """Train and measure the rows of one table, one after the other, and print it as Markdown."""
-    from workbench.files import write_json
+    from workbench.files import measured, write_json
 
     rows = []
     for name, changes, shape in settings(table, steps):
         row = results / f"{table.value}-{name.replace(' ', '-').replace('+', 'and')}-{steps}.json"
         if not row.is_file():
-            write_json(
-                row, {"setting": name, "steps": steps, **measure(changes, shape, texts, steps, limit, row)}
-            )
+            found = measure(changes, shape, texts, steps, limit, row)
+            write_json(row, measured({"setting": name, "steps": steps, "limit": limit, **found}))
         rows.append(json.loads(row.read_text(encoding="utf-8")))
     print(f"| {table.value} | bottleneck, facts kept | 1-NN, same answer | perplexity | facts right, plain |")
     print("|---|--:|--:|--:|--:|")
     for row in rows:
         figures = (row[key] for key in ("kept", "neighbours", "perplexity", "accuracy"))
-        print(f"| {row['setting']} | " + " | ".join(f"{figure:.3f}" for figure in figures) + " |")
+        cells = ["–" if figure is None else f"{figure:.3f}" for figure in figures]
+        print(f"| {row['setting']} | " + " | ".join(cells) + " |")
 
 
 def settings(table: Table, steps: int) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:

@@ -154,3 +154,11 @@ def test_what_is_written_is_as_readable_as_any_new_file(tmp_path):
         (temporary / "closed").chmod(0o600)
     usual = (tmp_path / "plain").stat().st_mode
     assert (tmp_path / "closed").stat().st_mode == (tmp_path / "folder" / "closed").stat().st_mode == usual
+
+
+def test_what_was_not_measured_is_null_in_json(tmp_path):
+    report = {"a": float("nan"), "b": [1.0, (float("nan"), 2)], "c": {"d": 0.5}}
+    assert files.measured(report) == {"a": None, "b": [1.0, [None, 2]], "c": {"d": 0.5}}
+    files.write_json(tmp_path / "r.json", files.measured(report))
+    with pytest.raises(ValueError, match="nan"):
+        files.write_json(tmp_path / "r.json", report)

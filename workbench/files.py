@@ -42,6 +42,15 @@ def write_json(path: Path | str, obj: Any) -> None:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
+def measured(obj: Any) -> Any:
+    """`obj` as JSON can say it: None where a number is NaN, that is, where there was nothing to measure."""
+    if isinstance(obj, dict):
+        return {key: measured(value) for key, value in obj.items()}
+    if isinstance(obj, list | tuple):
+        return [measured(value) for value in obj]
+    return None if isinstance(obj, float) and obj != obj else obj
+
+
 def hash_bytes(*parts: str | bytes) -> str:
     """SHA-256 of the parts as hex; each part's length counts, so ("ab", "c") and ("a", "bc") differ."""
     digest = hashlib.sha256()

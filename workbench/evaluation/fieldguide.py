@@ -13,7 +13,7 @@ from workbench.decoding.decode import decode
 from workbench.evaluation.retrieval import RetrievalScores, score
 from workbench.fieldguide.exam import Marks, limited, mark, read_exam
 from workbench.fieldguide.items import Item, refuses
-from workbench.files import shipped
+from workbench.files import measured, shipped
 
 if TYPE_CHECKING:
     from workbench.embedders.base import Embedder
@@ -47,8 +47,8 @@ class FieldGuideReport:
     teacher_cosine: float
 
     def to_dict(self) -> dict[str, object]:
-        """The report as JSON takes it."""
-        return asdict(self)
+        """The report as JSON takes it; None where there was nothing to measure."""
+        return measured(asdict(self))
 
     def table(self) -> str:
         """The report as Markdown tables."""

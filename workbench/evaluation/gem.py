@@ -12,7 +12,7 @@ from workbench.decoding.decode import decode
 from workbench.evaluation.perplexity import perplexity
 from workbench.fieldguide.exam import limited, mark, read_exam
 from workbench.fieldguide.items import Item
-from workbench.files import shipped
+from workbench.files import measured, shipped
 
 if TYPE_CHECKING:
     from workbench.backbone import Backbone
@@ -46,8 +46,8 @@ class GEMReport:
     language: dict[str, LanguageScores]
 
     def to_dict(self) -> dict[str, object]:
-        """The report as JSON takes it."""
-        return asdict(self)
+        """The report as JSON takes it; None where there was nothing to measure."""
+        return measured(asdict(self))
 
     def table(self) -> str:
         """The report as Markdown tables."""
