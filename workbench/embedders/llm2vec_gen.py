@@ -122,6 +122,21 @@ def read_queries(backbone: Backbone, special: SpecialTokens, batch: PaddedBatch)
         return states.last[:, -special.n_compression :]
 
 
+def read_inputs(
+    backbone: Backbone, special: SpecialTokens, inputs: Float[Tensor, "b t d"]
+) -> Float[Tensor, "b n d"]:
+    """`h` at the compression tokens behind input vectors that are no tokens' (soft prompts, say), without padding."""
+    rows = len(inputs)
+    tokens = special.tokens.to(backbone.dtype).expand(rows, -1, -1)
+    whole = torch.cat([inputs.to(backbone.dtype), tokens], dim=1)
+    positions = torch.arange(whole.shape[1], device=whole.device).expand(rows, -1)
+    with special.encoder_side(backbone):
+        states = backbone.hidden(
+            whole, mask=torch.ones_like(positions, dtype=torch.bool), positions=positions
+        )
+    return states.last[:, -special.n_compression :]
+
+
 @torch.no_grad()
 def cached_prefix(backbone: Backbone, batch: PaddedBatch) -> Prefix:
     """Let the backbone read the queries, padded on the left, without gradients, and keep its keys and values."""
