@@ -7,14 +7,14 @@ if TYPE_CHECKING:
     from workbench.backbone import Backbone
     from workbench.decoding.decode import decode
     from workbench.embedders.artifact import load_embedder
-    from workbench.embedders.base import Encoding
+    from workbench.embedders.encoding import Encoding
 
 __version__ = "0.1.0"
 __all__ = ["Backbone", "Encoding", "__version__", "decode", "load_embedder"]
 
 _HOMES = {
     "Backbone": "workbench.backbone",
-    "Encoding": "workbench.embedders.base",
+    "Encoding": "workbench.embedders.encoding",
     "decode": "workbench.decoding.decode",
     "load_embedder": "workbench.embedders.artifact",
 }

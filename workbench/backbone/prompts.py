@@ -57,8 +57,9 @@ class Prompts:
     ) -> Tokenized:
         """Ids of `instruction + " " + text` in the template, at most `max_length` each.
 
-        Only the text's own tail is cut. Control tokens spelled out in a text stay plain text. An empty text without
-        template becomes the BOS (or EOS) alone. Work is bounded: what lies far behind the limit is never tokenized.
+        An instruction that ends in a space or a new line gets no second one. Only the text's own tail is cut. Control
+        tokens spelled out in a text stay plain text. An empty text without template becomes the BOS (or EOS) alone.
+        Work is bounded: what lies far behind the limit is never tokenized.
         """
         if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
             raise UsageError("texts must be a list of strings")
@@ -88,7 +89,7 @@ class Prompts:
         if template == "query":
             after = ""
         if instruction:
-            before = f"{before}{instruction} "
+            before += instruction if instruction[-1].isspace() else f"{instruction} "
         return Frame(lead, before, after, strips)
 
     def detokenize(self, ids: list[list[int]]) -> list[str]:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from workbench.cli import options, say
-from workbench.errors import UsageError
 from workbench.files import atomic_path, hash_bytes
 from workbench.texts import TextTable
 
@@ -66,12 +65,8 @@ def embed(
 
 
 def instruction_of(embedder: "Embedder", prompt_name: str | None) -> str | None:
-    """The embedder's prompt of that name; UsageError that lists its names where it has none such."""
-    if prompt_name is None:
-        return None
-    if prompt_name not in embedder.prompts:
-        raise UsageError(f"no prompt named {prompt_name!r}; there are {', '.join(sorted(embedder.prompts))}")
-    return embedder.prompts[prompt_name]
+    """The embedder's prompt of that name; UsageError that shows which it has where it has none such."""
+    return None if prompt_name is None else embedder.prompt_named(prompt_name)
 
 
 def embed_in_parts(

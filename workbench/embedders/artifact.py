@@ -1,4 +1,8 @@
-"""A saved embedder: `config.json`, `model.safetensors` and the model card `README.md`; never a pickle."""
+"""A saved embedder: `config.json`, `model.safetensors` and the model card `README.md`; never a pickle.
+
+Beside them, `modules.json` and `config_sentence_transformers.json` let sentence-transformers load the folder; they say
+nothing that `config.json` does not say.
+"""
 
 import json
 import os
@@ -14,12 +18,18 @@ from workbench.embedders.base import Embedder
 from workbench.embedders.card import model_card
 from workbench.embedders.gem import GEM
 from workbench.embedders.llm2vec_gen import LLM2VecGen
+from workbench.embedders.official import FILES, is_checkpoint, load_checkpoint
 from workbench.errors import FingerprintMismatch, UsageError, WorkbenchError
 from workbench.files import atomic_path, hash_file, shipped, write_json
 from workbench.hub import hub_reachable
 
 SCHEMA = 1
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+MODULES, SENTENCE_CONFIG = "modules.json", "config_sentence_transformers.json"
+LAYOUT = (CONFIG, WEIGHTS, CARD, MODULES, SENTENCE_CONFIG)
+"""Every file of an artifact."""
+SENTENCE_MODULE = "workbench.embedders.sentence.WorkbenchEmbedder"
+"""The class with which sentence-transformers loads an artifact."""
 METHODS: dict[str, type[Embedder]] = {LLM2VecGen.method: LLM2VecGen, GEM.method: GEM}
 LIBRARIES = ("workbench", "torch", "transformers", "tokenizers", "safetensors", "numpy")
 
@@ -49,6 +59,10 @@ class Manifest:
     def read(cls, folder: Path) -> "Manifest":
         """The manifest of an artifact; UsageError where there is none, WorkbenchError where it cannot be read."""
         path = folder / CONFIG
+        if not path.is_file() and is_checkpoint(folder):
+            raise UsageError(
+                f"{folder} is an official checkpoint; this needs what `workbench convert` makes of it"
+            )
         if not path.is_file():
             raise UsageError(f"{folder} is no embedder: it has no {CONFIG}")
         try:
@@ -70,17 +84,22 @@ def save(
     seeds: dict[str, int] | None = None,
     data_hash: str | None = None,
     training: dict[str, Any] | None = None,
+    for_sentence_transformers: bool = True,
 ) -> Path:
     """Write the artifact into the folder `path`; other files there stay.
 
     Each file is replaced atomically and `config.json`, which holds the weights' hash, comes last: an interrupted
     save leaves a folder that loading refuses, never one that it misreads. The same embedder gives the same bytes.
+    Without `for_sentence_transformers`, its two files are left to sentence-transformers, which is saving.
     """
     folder = Path(path)
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file; an embedder is saved into a folder")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CONFIG).unlink(missing_ok=True)
+    if for_sentence_transformers:
+        write_json(folder / MODULES, [{"idx": 0, "name": "0", "path": "", "type": SENTENCE_MODULE}])
+        write_json(folder / SENTENCE_CONFIG, _sentence_config(embedder))
     with atomic_path(folder / WEIGHTS) as temporary:
         save_file(embedder.tensors(), temporary, metadata={"format": "pt"})
     manifest = Manifest(
@@ -95,7 +114,7 @@ def save(
         seeds=seeds or {},
         metrics=metrics or {},
         training=training or {},
-        libraries=_versions(),
+        libraries=versions(),
     )
     with atomic_path(folder / CARD) as temporary:
         Path(temporary).write_text(model_card(manifest), encoding="utf-8")
@@ -114,11 +133,16 @@ def load_embedder(
 ) -> Embedder:
     """An embedder from a folder or a hub id (at `revision`); the shipped default without a path.
 
+    Besides artifacts it reads checkpoints of the official LLM2Vec-Gen release (`official.py`).
     Its backbone is loaded as the artifact names it, unless one is given (loaded, or by id or path). Raises
     FingerprintMismatch where the backbone is not the one it was trained on, UsageError where there is no artifact
     at `path`, WorkbenchError where it is damaged.
     """
     folder = folder_of(path, revision)
+    if is_checkpoint(folder):
+        return load_checkpoint(
+            folder, backbone=backbone, device=device, dtype=dtype, trust_remote_code=trust_remote_code
+        )
     manifest = Manifest.read(folder)
     if manifest.method not in METHODS:
         raise WorkbenchError(f"{folder}: unknown method {manifest.method!r}; known: {', '.join(METHODS)}")
@@ -153,6 +177,16 @@ def check_fingerprint(saved: dict[str, str], loaded: dict[str, str], where: str)
             raise FingerprintMismatch(where, part, str(ours), str(theirs))
 
 
+def _sentence_config(embedder: Embedder) -> dict[str, Any]:
+    """What sentence-transformers reads: the prompts, and that similarity is the cosine, as in `similarity`."""
+    return {
+        "default_prompt_name": None,
+        "model_type": "SentenceTransformer",
+        "prompts": embedder.prompts,
+        "similarity_fn_name": "cosine",
+    }
+
+
 def _name_of(backbone: Backbone, folder: Path) -> str:
     """The backbone as an artifact names it: a path becomes relative to the artifact's folder."""
     if Path(backbone.id).is_dir() and backbone.id != "fieldguide":
@@ -178,7 +212,7 @@ def folder_of(path: str | Path | None, revision: str | None = None) -> Path:
         raise UsageError(f"no embedder at {path}: the folder does not exist")
     from huggingface_hub import snapshot_download
 
-    wanted, offline = [CONFIG, WEIGHTS, CARD], not hub_reachable()
+    wanted, offline = [CONFIG, WEIGHTS, CARD, *FILES], not hub_reachable()
     try:
         return Path(
             snapshot_download(name, revision=revision, allow_patterns=wanted, local_files_only=offline)
@@ -190,7 +224,8 @@ def folder_of(path: str | Path | None, revision: str | None = None) -> Path:
         ) from error
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """The versions of the libraries that an artifact records; "source" for one that is not installed."""
     found = {}
     for name in LIBRARIES:
         try:

@@ -1,97 +1,30 @@
 """What an embedder is: texts in, one `Encoding` out; every method of this package fills in `encode_batch`."""
 
 import json
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from difflib import get_close_matches
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
 from workbench.backbone import Backbone, Tokenized
 from workbench.backbone.generation import Progress
 from workbench.config import Config
+from workbench.embedders.encoding import Encoding, SpecialCache, Vectors
+from workbench.embedders.output import check_output, in_form
 from workbench.errors import UsageError, WorkbenchError
 from workbench.files import hash_bytes
 
-PROMPTS = {
-    "query": "Generate text that best answers this question:",
-    "document": "Summarize the following passage:",
-}
-"""The published generative instructions (arXiv 2603.10913, section 4.2 and appendix C)."""
-
-
-class Vectors(NamedTuple):
-    """What one batch becomes."""
-
-    embedding: Float[Tensor, "b d_e"]
-    soft_prompts: Float[Tensor, "b n d"] | None = None
-    hidden_states: Float[Tensor, "b n d"] | None = None
-    keys_values: Float[Tensor, "b layers 2 heads n size"] | None = None
-    next_positions: Int[Tensor, " b"] | None = None
-
-
-@dataclass(frozen=True)
-class SpecialCache:
-    """All that a suffix may see of a text under the bottleneck mask: the special tokens, in every layer.
-
-    Tensors are on the CPU. `decode` continues from it alone.
-    """
-
-    keys_values: Tensor
-    """`[b, layers, 2, heads, n, size]`: keys (0) and values (1) of the special tokens."""
-    last: Tensor
-    """`[b, d]`: the last hidden state of the last special token, which predicts what comes next."""
-    next_positions: Tensor
-    """`[b]`: the position at which the suffix starts."""
-
-    def __post_init__(self) -> None:
-        rows = len(self.keys_values)
-        if self.keys_values.ndim != 6 or self.last.ndim != 2 or self.next_positions.ndim != 1:
-            raise ValueError(f"a cache of shape {tuple(self.keys_values.shape)} is none of special tokens")
-        if not rows == len(self.last) == len(self.next_positions):
-            raise ValueError(f"{rows} caches, {len(self.last)} states, {len(self.next_positions)} positions")
-
-    def __len__(self) -> int:
-        return len(self.keys_values)
-
-
-@dataclass(frozen=True)
-class Encoding:
-    """What an embedder returns for texts; tensors are float32, on the CPU, in the order of the texts."""
-
-    embedding: Tensor
-    """`[b, d_e]`"""
-    soft_prompts: Tensor | None
-    """`[b, n, d]`: what the backbone reads to decode; None for methods without them."""
-    hidden_states: Tensor | None
-    """`[b, n, d]`: the last hidden states at the compression tokens; None for methods without them."""
-    token_ids: list[list[int]]
-    """The tokens of every text with its template, without special tokens and padding."""
-    truncated: int
-    """How many texts lost their own tail."""
-    special_cache: SpecialCache | None = None
-    """What a GEM suffix may see of each text; None for methods without a bottleneck."""
-
-    def __post_init__(self) -> None:
-        rows = len(self.token_ids)
-        if self.embedding.ndim != 2 or len(self.embedding) != rows:
-            raise ValueError(f"{rows} texts but embeddings of shape {tuple(self.embedding.shape)}")
-        for name in ("soft_prompts", "hidden_states"):
-            tensor = getattr(self, name)
-            if tensor is not None and (tensor.ndim != 3 or len(tensor) != rows):
-                raise ValueError(f"{rows} texts but {name} of shape {tuple(tensor.shape)}")
-        if not 0 <= self.truncated <= rows:
-            raise ValueError(f"{self.truncated} truncated texts of {rows}")
-
-    def __len__(self) -> int:
-        return len(self.token_ids)
+PART = 1024
+"""Texts that `encode` represents at once: of the others it holds the embeddings alone, not what can be decoded."""
 
 
 class Embedder(ABC):
@@ -102,7 +35,10 @@ class Embedder(ABC):
     backbone: Backbone
     config: Config
     prompts: dict[str, str]
-    """Instructions by name; "query" and "document" are what `encode_query` and `encode_document` use."""
+    """Instructions by name; "query" and "document" are what `encode_query` and `encode_document` use.
+
+    `workbench.embedders.instructions` says how those of tasks are named.
+    """
 
     @property
     @abstractmethod
@@ -158,6 +94,8 @@ class Embedder(ABC):
         Raises WorkbenchError where a vector is not finite, UsageError where a text is not a string.
         """
         texts = _as_list(texts)
+        if batch_size < 1:
+            raise UsageError(f"batch_size must be at least 1, not {batch_size}")
         tokens = self.tokenize(texts, instruction=instruction)
         order = sorted(range(len(texts)), key=lambda row: len(tokens.ids[row]), reverse=True)
         parts = []
@@ -187,28 +125,49 @@ class Embedder(ABC):
         prompt_name: str | None = None,
         normalize_embeddings: bool = False,
         convert_to_tensor: bool = False,
-        show_progress_bar: bool = False,
+        show_progress_bar: bool | None = False,
+        truncate_dim: int | None = None,
+        precision: str = "float32",
     ) -> np.ndarray | Tensor:
         """Embeddings as sentence-transformers gives them: float32 `[b, d_e]`, or `[d_e]` for a single string.
 
-        `prompt` is put before each text; `prompt_name` takes it from `prompts`. Raises UsageError for an unknown name.
+        `prompt` is put before each text; `prompt_name` takes it from `prompts`. `truncate_dim` keeps the first numbers
+        of each embedding (before it is normalized), `precision` is one of `output.PRECISIONS`. Warns with their count
+        where texts lost their tail. Raises UsageError for an unknown name or a form that cannot be given.
         """
+        rows = _as_list(texts)
+        check_output(len(rows), self.dimension, truncate_dim, precision)
         if prompt is None and prompt_name is not None:
-            if prompt_name not in self.prompts:
-                raise UsageError(
-                    f"no prompt named {prompt_name!r}; there are {', '.join(sorted(self.prompts))}"
+            prompt = self.prompt_named(prompt_name)
+        parts, truncated = [], 0
+        with tqdm(total=len(rows), disable=not show_progress_bar, unit=" texts") as bar:
+            for start in range(0, max(len(rows), 1), PART):
+                encoding = self.represent(
+                    rows[start : start + PART],
+                    instruction=prompt,
+                    batch_size=batch_size,
+                    progress=_advance(bar, start),
                 )
-            prompt = self.prompts[prompt_name]
-        with tqdm(disable=not show_progress_bar, unit=" texts") as bar:
-            encoding = self.represent(
-                texts, instruction=prompt, batch_size=batch_size, progress=_advance(bar)
-            )
-        vectors = encoding.embedding
-        if normalize_embeddings:
-            vectors = F.normalize(vectors, dim=-1)
+                parts.append(encoding.embedding)
+                truncated += encoding.truncated
+        if truncated:
+            warnings.warn(truncation(truncated, len(rows)), stacklevel=2)
+        vectors = in_form(
+            torch.cat(parts), truncate_dim=truncate_dim, normalize=normalize_embeddings, precision=precision
+        )
         if isinstance(texts, str):
             vectors = vectors[0]
         return vectors if convert_to_tensor else vectors.numpy()
+
+    def prompt_named(self, name: str) -> str:
+        """The instruction of that name; UsageError that shows which names there are where there is none such."""
+        if name in self.prompts:
+            return self.prompts[name]
+        names = sorted(self.prompts)
+        if len(names) > 9:  # all of them would fill a screen
+            likely = get_close_matches(name, names, n=3, cutoff=0.0)
+            names = ["document", "query", *likely, f"{len(names)} in all"]
+        raise UsageError(f"no prompt named {name!r}; there are {', '.join(dict.fromkeys(names))}")
 
     def encode_query(self, texts: str | Sequence[str], **options: Any) -> np.ndarray | Tensor:
         """`encode` behind the "query" instruction, unless the options name another prompt."""
@@ -229,6 +188,11 @@ def _with_prompt(name: str, options: dict[str, Any]) -> dict[str, Any]:
     return options if named else {**options, "prompt_name": name}
 
 
+def truncation(count: int, of: int) -> str:
+    """What a caller is warned of: `count` of the texts lost their own tail."""
+    return f"{count} of {of} texts were too long and lost their own tail; max_length says how many tokens are read"
+
+
 def _as_list(texts: str | Sequence[str]) -> list[str]:
     rows = [texts] if isinstance(texts, str) else list(texts)
     for row, text in enumerate(rows):
@@ -247,9 +211,8 @@ def _in_order(parts: tuple[Tensor | None, ...], order: list[int]) -> Tensor | No
     return restored
 
 
-def _advance(bar: tqdm) -> Progress:
+def _advance(bar: tqdm, start: int) -> Progress:
     def advance(done: int, total: int) -> None:
-        bar.total = total
-        bar.update(done - bar.n)
+        bar.update(start + done - bar.n)
 
     return advance

@@ -25,7 +25,14 @@ embedder = load_embedder("path/to/this/folder")
 encoding = embedder.represent(["What is the capital of France?"])
 print(decode(embedder, encoding.{readable}, max_new_tokens=64))
 ```
-Loading checks the fingerprint below and refuses another backbone, tokenizer or prompt template.
+Loading checks the fingerprint below and refuses another backbone, tokenizer or prompt template. Where `workbench` is
+installed, sentence-transformers loads the folder too, with the same vectors and the same named prompts:
+```python
+from sentence_transformers import SentenceTransformer
+
+model = SentenceTransformer("path/to/this/folder", trust_remote_code=True)
+vectors = model.encode(["What is the capital of France?"], prompt_name="query")
+```
 
 ## Backbone
 {fingerprint}
@@ -51,7 +58,48 @@ Loading checks the fingerprint below and refuses another backbone, tokenizer or 
 Licence: MIT, for the files of this folder. The backbone has a licence of its own.
 """
 
+_TEACHER_CARD = """---
+license: mit
+library_name: workbench
+pipeline_tag: feature-extraction
+tags: [text-embeddings, {method}]{base_model}
+---
+# {method} teacher on `{backbone}`
 
+Texts become vectors of {dimension} dimensions: the mean of the backbone's last hidden states, read in both directions
+with a LoRA. The LoRA is in this folder, the backbone is not. Nothing was labelled: masked next-token prediction, then
+unsupervised SimCSE. Method: LLM2Vec, arXiv [2404.05961](https://arxiv.org/abs/2404.05961).
+
+## How to use
+```bash
+workbench train llm2vec-gen --teacher path/to/this/folder --queries corpus.jsonl --output my_embedder
+```
+```python
+from workbench import Backbone
+from workbench.training.teachers import load_teacher
+
+vectors = load_teacher("path/to/this/folder", Backbone.load("{backbone}")).embed(["Paris is in France."])
+```
+Loading checks the fingerprint below and refuses another backbone, tokenizer or prompt template. The vectors are to be
+compared by cosine: training decides their direction and leaves their length open. They do not decode.
+
+## Backbone
+{fingerprint}
+
+## Training
+data hash `{data_hash}`, seeds {seeds}
+
+{training}
+
+## Metrics
+{metrics}
+
+## Made with
+{libraries}
+
+Licence: MIT, for the files of this folder. The backbone has a licence of its own.
+"""
+_TEACHERS = ("llm2vec",)
 _ABOUT = {
     "llm2vec-gen": """Texts become vectors of {dimension} dimensions that the backbone can read again as text. The
 backbone is not in this folder and was not changed; only the special tokens and the projections are, and a LoRA
@@ -78,20 +126,22 @@ _LIMITS = {
 
 def model_card(manifest: Manifest) -> str:
     """The card as Markdown; the same manifest gives the same bytes."""
-    return _CARD.format(
+    template = _TEACHER_CARD if manifest.method in _TEACHERS else _CARD
+    return template.format(
         method=manifest.method,
         base_model=_base_model(manifest),
         backbone=manifest.backbone,
-        about=_ABOUT[manifest.method].format(dimension=manifest.dimension),
-        readable=_READABLE[manifest.method],
-        limits=_LIMITS[manifest.method],
-        fingerprint=_table(manifest.fingerprint),
+        dimension=manifest.dimension,
+        about=_ABOUT.get(manifest.method, "").format(dimension=manifest.dimension),
+        readable=_READABLE.get(manifest.method),
+        limits=_LIMITS.get(manifest.method),
+        fingerprint=table(manifest.fingerprint),
         data_hash=manifest.data_hash or "unknown",
         seeds=", ".join(f"{name} {seed}" for name, seed in sorted(manifest.seeds.items())) or "unknown",
         teacher=manifest.config.get("teacher", "none"),
-        training=_table(manifest.training) if manifest.training else "No training settings were recorded.",
-        metrics=_table(manifest.metrics) if manifest.metrics else "None were measured when this was saved.",
-        libraries=_table(manifest.libraries),
+        training=table(manifest.training) if manifest.training else "No training settings were recorded.",
+        metrics=table(manifest.metrics) if manifest.metrics else "None were measured when this was saved.",
+        libraries=table(manifest.libraries),
     )
 
 
@@ -101,6 +151,7 @@ def _base_model(manifest: Manifest) -> str:
     return f"\nbase_model: {manifest.backbone}" if on_hub else ""
 
 
-def _table(values: dict[str, Any]) -> str:
+def table(values: dict[str, Any]) -> str:
+    """Names and values as a Markdown table."""
     rows = [f"| {name} | `{value}` |" for name, value in sorted(values.items())]
     return "\n".join(["| | |", "|---|---|", *rows])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from workbench.embedders.artifact import CARD, CONFIG, WEIGHTS, Manifest
+from workbench.embedders.artifact import CONFIG, LAYOUT, WEIGHTS, Manifest
 from workbench.errors import UsageError, WorkbenchError
 from workbench.files import hash_file
 from workbench.hub import hub_reachable
@@ -56,7 +56,7 @@ def _upload(
     return api.upload_folder(
         repo_id=repo_id,
         folder_path=source,
-        allow_patterns=[CONFIG, WEIGHTS, CARD],
+        allow_patterns=list(LAYOUT),
         revision=revision,
         commit_message=message,
     ).commit_url

@@ -5,8 +5,9 @@ from typing import Any, ClassVar, TypeVar
 from torch import Tensor, nn
 
 from workbench.backbone import Backbone, Tokenized
-from workbench.embedders.base import PROMPTS, Embedder
+from workbench.embedders.base import Embedder
 from workbench.embedders.config import GEMConfig, LLM2VecGenConfig
+from workbench.embedders.instructions import PROMPTS
 from workbench.errors import WorkbenchError
 
 T = TypeVar("T", bound="TrainedEmbedder")
