@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import typer
 
-from workbench.cli import decode, doctor, embed, fieldguide, push, respond, serve, train
+from workbench.cli import atlas, convert, decode, doctor, embed, fieldguide, push, respond, serve, train
 from workbench.cli.say import error_line
 from workbench.errors import WorkbenchError
 
@@ -24,6 +24,8 @@ app.command("respond")(respond.respond)
 app.add_typer(train.app, name="train")
 app.command("embed")(embed.embed)
 app.command("decode")(decode.decode)
+app.add_typer(atlas.app, name="atlas")
+app.command("convert")(convert.convert)
 app.command("doctor")(doctor.doctor)
 app.add_typer(fieldguide.app, name="fieldguide")
 app.command("push")(push.push)
