@@ -29,13 +29,13 @@ embedder:  ## the shipped embedder again, from the cached responses
 		--lr 1.5e-3 --projection-lr-scale 0.2 --align-start ridge --align-reduction sum --align-each \
 		--lora-rank 16 --lora-alpha 32 --batch-size 24 --bf16 on --logging-steps 50
 	workbench train align --embedder runs/llm2vec-gen --queries data/fieldguide/corpus.jsonl \
-		--bf16 on --output data/embedders/llm2vec-gen
+		--limit 32000 --bf16 on --output data/embedders/llm2vec-gen
 
-GEM = workbench train gem --texts data/fieldguide/corpus.jsonl --batch-size 32 --epochs 1 --lr 5e-4 --warmup-steps 50 \
-	--lora-rank 64 --lora-alpha 128 --share-reconstruction 0 --share-soft-prompt 0.5 --bf16 on
+GEM = workbench train gem --texts data/fieldguide/corpus.jsonl --batch-size 32 --epochs 2 --lr 5e-4 --warmup-steps 50 \
+	--lora-rank 64 --lora-alpha 128 --share-insertion 0.3 --share-reconstruction 0 --share-soft-prompt 0.7 --bf16 on
 
 gem:  ## the shipped GEM embedder again, its control without special tokens, and what both show
-	$(GEM) --p 0.5 --alpha 0.5 --alpha-start 900 --contrastive-lr 5e-4 --output data/embedders/gem
+	$(GEM) --p 0.3 --prefix-dropout 0.3 --alpha 0.5 --alpha-start 1400 --contrastive-lr 5e-4 --output data/embedders/gem
 	$(GEM) --p 1 --alpha 0 --output runs/gem-control
 	workbench fieldguide evaluate --embedder data/embedders/gem --control runs/gem-control \
 		--output data/fieldguide/gem_report.json

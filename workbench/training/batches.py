@@ -101,7 +101,8 @@ class Pairs(Protocol):
 class BatchOrder:
     """Every epoch's batches in one list: texts of similar length together, batches shuffled, all from the seed.
 
-    Within pools of `POOL` batches of a random order, examples are sorted by response length, then by query length.
+    Within pools of `POOL` batches of a random order, examples are sorted by the longer of their two lengths: a long
+    query or response widens a batch that is wide already.
     The whole order is known before training starts, so a resumed run sees exactly the batches that were left.
     """
 
@@ -114,8 +115,7 @@ class BatchOrder:
             order = draw.permutation(len(queries))
             batches = []
             for pool in np.split(order, range(POOL * batch_size, len(order), POOL * batch_size)):
-                pool = pool[np.lexsort((queries[pool], responses[pool]))]
-                batches += [
-                    part.tolist() for part in np.split(pool, range(batch_size, len(pool), batch_size))
-                ]
+                pool = pool[np.argsort(np.maximum(queries, responses)[pool], kind="stable")]
+                parts = np.split(pool, range(batch_size, len(pool), batch_size))
+                batches += [part.tolist() for part in parts]
             self.batches += [batches[index] for index in draw.permutation(len(batches))]
