@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from workbench.masks import bottleneck_mask, causal_mask, special_token_mask, to_additive
+from workbench.masks import bidirectional_mask, bottleneck_mask, causal_mask, special_token_mask, to_additive
 
 
 def test_causal_mask_by_hand():
@@ -23,6 +23,19 @@ def test_right_padding_is_seen_by_nobody_and_sees_itself():
     assert mask[:2, 2:].sum() == 0
     assert mask[2].tolist() == [False, False, True, False]
     assert mask[3].tolist() == [False, False, False, True]
+
+
+def test_bidirectional_mask_by_hand():
+    padding = torch.tensor([[True, True, True], [False, True, True], [True, False, False]])
+    expected = torch.tensor(
+        [
+            [[1, 1, 1], [1, 1, 1], [1, 1, 1]],
+            [[1, 0, 0], [0, 1, 1], [0, 1, 1]],
+            [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+        ],
+        dtype=torch.bool,
+    )
+    assert torch.equal(bidirectional_mask(padding), expected)
 
 
 def test_special_tokens_see_the_whole_query_and_each_other_from_left_to_right():

@@ -16,6 +16,15 @@ def causal_mask(padding: Bool[Tensor, "b t"]) -> Bool[Tensor, "b t t"]:
     return torch.where(padding[:, :, None], earlier & padding[:, None, :], itself)
 
 
+def bidirectional_mask(padding: Bool[Tensor, "b t"]) -> Bool[Tensor, "b t t"]:
+    """Every token sees every real token, later ones too (LLM2Vec, arXiv 2404.05961, section 2.1).
+
+    `padding` is True where a token is real; a padded row sees only itself, and nobody sees it.
+    """
+    itself = torch.eye(padding.shape[1], dtype=torch.bool, device=padding.device)
+    return torch.where(padding[:, :, None], padding[:, None, :], itself)
+
+
 def special_token_mask(padding: Bool[Tensor, "b t"], n: int) -> Bool[Tensor, "b t_n t_n"]:
     """LLM2Vec-Gen's mask over a query and its `n` special tokens: plain causal (arXiv 2603.10913, section 3).
 

@@ -52,13 +52,15 @@ def label(
         size = max(2, round((n / 2) ** 0.5)) if size is None else size
         if not 1 <= size <= n:
             raise UsageError(f"k-means cannot make {size} clusters of {n} rows")
-        return KMeans(size, random_state=seed, n_init=4).fit_predict(unit(vectors)).astype(np.int64)
+        model = KMeans(size, random_state=seed, n_init=4)  # type: ignore[arg-type]
+        return model.fit_predict(unit(vectors)).astype(np.int64)
     if method != "hdbscan":
         raise UsageError(f"clusters are found by hdbscan or kmeans, not {method!r}")
     size = min(5, n) if size is None else size
     if not 2 <= size <= n:
         raise UsageError(f"a smallest cluster of {size} does not fit {n} rows: it must be 2 to {n}")
-    return HDBSCAN(min_cluster_size=size, copy=True).fit_predict(unit(vectors)).astype(np.int64)
+    model = HDBSCAN(min_cluster_size=size, copy=True)  # type: ignore[arg-type]
+    return model.fit_predict(unit(vectors)).astype(np.int64)
 
 
 def gather(
@@ -72,7 +74,7 @@ def gather(
         raise WorkbenchError(f"{len(vectors)} vectors, {len(texts)} texts and {len(labels)} labels differ")
     members = [np.flatnonzero(labels == number) for number in sorted(set(labels.tolist()) - {NOISE})]
     members.sort(key=lambda rows: (-len(rows), rows[0]))
-    words = tfidf_terms([[texts[row] for row in rows] for rows in members], terms)
+    words = tfidf_terms([[texts[row] for row in rows.tolist()] for rows in members], terms)
     found = []
     for rows, names in zip(members, words, strict=True):
         centroid = vectors[rows].mean(axis=0)

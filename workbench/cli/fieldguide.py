@@ -87,6 +87,50 @@ def evaluate(
         say.note(f"report in {output}")
 
 
+@app.command("lifter")
+def lifter(
+    embedder: options.EmbedderPath = None,
+    lifter: Annotated[
+        Path | None, typer.Option("--lifter", help="Folder of its lifter; else the shipped one.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Folder with eval.jsonl; else the shipped one.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", help="Also write the report as .json.")] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="At most so many queries of each kind.")
+    ] = None,
+    backbone: Annotated[
+        str | None, typer.Option("--backbone", help="Instead of the one the embedder names.")
+    ] = None,
+    device: options.Device = "auto",
+    dtype: options.Dtype = "auto",
+) -> None:
+    """Measure a lifter: facts read from the pooled vector alone, and from the teacher's vectors of answers."""
+    if output is not None:
+        options.check_output(output, (".json",))
+    if data is not None and not (data / "eval.jsonl").is_file():
+        raise UsageError(f"no such file: {data / 'eval.jsonl'}")
+
+    from workbench import load_embedder
+    from workbench.embedders.lifter_artifact import load_lifter
+    from workbench.evaluation.lifter import evaluate as measure
+    from workbench.files import write_json
+    from workbench.training.lifter import shares_teachers_space
+    from workbench.training.teachers import load_teacher
+
+    loaded = load_embedder(embedder, backbone=backbone, device=device, dtype=dtype)
+    reader = load_lifter(loaded, lifter)
+    teacher = None
+    if shares_teachers_space(loaded):
+        teacher = load_teacher(loaded.config.to_dict()["teacher"], loaded.backbone)
+    report = measure(loaded, reader, teacher, data=data, limit=limit)
+    print(report.table())
+    if output is not None:
+        write_json(output, report.to_dict())
+        say.note(f"report in {output}")
+
+
 @app.command("atlas")
 def atlas(
     output: Annotated[Path, typer.Option("--output", help="The atlas: a .parquet file.")],

