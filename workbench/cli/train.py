@@ -117,6 +117,7 @@ def align(
     from workbench.training.teachers import load_teacher
 
     folder = folder_of(embedder)
+    trained = Manifest.read(folder)
     loaded = load_embedder(folder, device=device, dtype=dtype, trust_remote_code=trust_remote_code)
     if not isinstance(loaded, LLM2VecGen):
         raise UsageError(
@@ -131,7 +132,7 @@ def align(
     with say.progress("embedding", len(corpus), "queries") as progress:
         made = realign(
             loaded, replace(corpus, targets=vectors), teacher=name, output=output,
-            trained=Manifest.read(folder), bf16=bf16 == "on", progress=progress,
+            trained=trained, bf16=bf16 == "on", progress=progress,
         )  # fmt: skip
     say.note(f"{made.method} of dimension {made.dimension}, aligned to {name}, in {output}")
 
