@@ -132,6 +132,12 @@ def _saved(folder, family: str):
     return folder
 
 
+@pytest.fixture
+def save_tiny(tmp_path):
+    """Factory: `save_tiny("gpt2")` is the folder of a tiny random model of that family with its tokenizer."""
+    return lambda family: _saved(tmp_path / f"model-{family}", family)
+
+
 @pytest.fixture(scope="session")
 def tiny_backbone_dir(tmp_path_factory):
     """The model and tokenizer of `tiny_backbone`, saved with save_pretrained."""

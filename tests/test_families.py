@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from conftest import make_pair
 
 from workbench import decode, load_embedder
 from workbench.backbone import Backbone
@@ -88,11 +87,8 @@ def test_every_eos_id_of_a_model_ends_its_text(make_tiny):
 
 
 @pytest.mark.parametrize("family", ["llama", "qwen3", "gemma3", "gpt2"])
-def test_bfloat16_stays_near_float32(tmp_path, family):
-    model, tokenizer = make_pair(family)
-    model.save_pretrained(tmp_path / "model")
-    tokenizer.save_pretrained(tmp_path / "model")
-    embedder, _ = one_step(Backbone.load(str(tmp_path / "model")), "llm2vec-gen", tmp_path / "run")
+def test_bfloat16_stays_near_float32(save_tiny, tmp_path, family):
+    embedder, _ = one_step(Backbone.load(str(save_tiny(family))), "llm2vec-gen", tmp_path / "run")
     exact = embedder.represent(TEXTS).embedding
     low = load_embedder(tmp_path / "run", dtype="bfloat16")
     assert low.backbone.dtype == torch.bfloat16
