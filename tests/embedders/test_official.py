@@ -260,11 +260,9 @@ def test_a_hub_id_brings_every_file_that_is_read(checkpoint, tmp_path, monkeypat
     import huggingface_hub
     from huggingface_hub.utils import filter_repo_objects
 
-    from workbench.embedders import artifact
-
     (checkpoint / "training_args.bin").write_bytes(b"never asked for")
 
-    def download(repo_id, *, revision, allow_patterns, local_files_only):
+    def download(repo_id, *, revision, allow_patterns, token, cache_dir, local_files_only):
         assert (repo_id, revision, local_files_only) == ("McGill-NLP/tiny", "v1", False)
         names = [str(path.relative_to(checkpoint)) for path in checkpoint.rglob("*") if path.is_file()]
         for name in filter_repo_objects(names, allow_patterns=allow_patterns):
@@ -272,7 +270,7 @@ def test_a_hub_id_brings_every_file_that_is_read(checkpoint, tmp_path, monkeypat
             shutil.copy(checkpoint / name, tmp_path / "hub" / name)
         return str(tmp_path / "hub")
 
-    monkeypatch.setattr(artifact, "hub_reachable", lambda: True)
+    monkeypatch.setattr("workbench.hub.hub_reachable", lambda: True)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
     embedder = load("McGill-NLP/tiny", revision="v1")
     np.testing.assert_array_equal(embedder.encode(TEXTS), load(checkpoint).encode(TEXTS))

@@ -9,6 +9,7 @@ from workbench.embedders.artifact import Manifest, load_embedder, save
 from workbench.embedders.config import LLM2VecGenConfig
 from workbench.embedders.llm2vec_gen import LLM2VecGen
 from workbench.errors import UsageError, WorkbenchError
+from workbench.training import alignment
 from workbench.training.alignment import PENALTIES, RidgeSums, realign
 from workbench.training.corpus import Corpus
 
@@ -29,7 +30,9 @@ def trained(request, tiny_backbone, tmp_path):
     return embedder, Manifest.read(tmp_path / "trained")
 
 
-def test_sums_of_pieces_give_scikit_learns_ridge_of_the_whole():
+@pytest.mark.parametrize("columns", [1, 4, 1024])
+def test_sums_of_pieces_give_scikit_learns_ridge_of_the_whole(columns, monkeypatch):
+    monkeypatch.setattr(alignment, "COLUMNS_AT_ONCE", columns)
     draw = np.random.default_rng(0)
     x = draw.normal(100, 1, (50, 6)).astype(
         np.float32

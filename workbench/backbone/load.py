@@ -13,7 +13,7 @@ from transformers.utils import logging as hf_logging
 
 from workbench import files
 from workbench.errors import UsageError, WorkbenchError
-from workbench.hub import hub_reachable
+from workbench.hub import HubAccess, commit_of, fetch_command
 
 FIELDGUIDE = "fieldguide"
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -28,13 +28,21 @@ class Loaded(NamedTuple):
     folder: Path | None
 
 
-def load(id_or_path: str, device: str, dtype: str | torch.dtype, revision: str | None, trust: bool) -> Loaded:
+def load(
+    id_or_path: str,
+    device: str,
+    dtype: str | torch.dtype,
+    revision: str | None,
+    trust: bool,
+    hub: HubAccess | None = None,
+) -> Loaded:
     """Load a decoder-only LM and its tokenizer; raises `UsageError` where the name, not the work, is wrong."""
     folder = local_folder(id_or_path)
     target = pick_device(device)
     source = str(folder or id_or_path)
+    hub = hub or HubAccess()
     options: dict[str, Any] = {"revision": revision, "trust_remote_code": trust}
-    options["local_files_only"] = folder is not None or not hub_reachable()
+    options |= hub.options() if folder is None else {"local_files_only": True}
     with quiet():
         try:
             config = AutoConfig.from_pretrained(source, **options)
@@ -44,7 +52,9 @@ def load(id_or_path: str, device: str, dtype: str | torch.dtype, revision: str |
                 source, config=config, dtype=pick_dtype(dtype, target), output_loading_info=True, **options
             )
         except (OSError, ValueError, ImportError) as error:
-            raise UsageError(_why_not(id_or_path, folder, options["local_files_only"], error)) from error
+            offline = folder is None and options["local_files_only"]
+            fetch = fetch_command(id_or_path, revision, hub.cache_dir) if offline else None
+            raise UsageError(_why_not(id_or_path, fetch, error)) from error
         except (WorkbenchError, KeyboardInterrupt, MemoryError):
             raise
         except (
@@ -57,7 +67,8 @@ def load(id_or_path: str, device: str, dtype: str | torch.dtype, revision: str |
         raise WorkbenchError(
             f"backbone {id_or_path!r} lacks {len(missing)} weights, the first is {missing[0]}"
         )
-    return Loaded(model.to(target), tokenizer, getattr(config, "_commit_hash", None) or revision, folder)
+    commit = None if folder else commit_of(id_or_path, "config.json", revision, hub.cache_dir)
+    return Loaded(model.to(target), tokenizer, commit or revision, folder)
 
 
 def local_folder(id_or_path: str) -> Path | None:
@@ -122,11 +133,15 @@ def _check_decoder_only(config: Any, name: str) -> None:
         )
 
 
-def _why_not(name: str, folder: Path | None, offline: bool, error: Exception) -> str:
+def _why_not(name: str, fetch: str | None, error: Exception) -> str:
+    """One line; `fetch` is the command that brings a hub's model here, where only the cache was looked at."""
     if "trust_remote_code" in str(error):
         return f"backbone {name!r} carries code of its own; pass --trust-remote-code to run it"
-    if folder is None and offline:
-        return f"unknown backbone {name!r}: no folder of that name, and the hub is out of reach from here"
+    if fetch:
+        return (
+            f"unknown backbone {name!r}: no folder of that name, not in the hub's cache, and the hub is out of reach "
+            f"from here or not to be asked; where it is in reach: {fetch}"
+        )
     return f"cannot load backbone {name!r}: {_one_line(error)}"
 
 

@@ -20,6 +20,7 @@ from workbench.backbone.kernels import attention_kernel
 from workbench.backbone.load import FIELDGUIDE, load
 from workbench.backbone.prompts import Prompts, Template, Tokenized, eos_ids
 from workbench.errors import UsageError, WorkbenchError
+from workbench.hub import HubAccess
 from workbench.masks import to_additive
 
 
@@ -63,14 +64,19 @@ class Backbone:
         device: str = "auto",
         dtype: str | torch.dtype = "auto",
         revision: str | None = None,
+        token: str | bool | None = None,
+        cache_dir: str | Path | None = None,
+        local_files_only: bool = False,
         trust_remote_code: bool = False,
     ) -> Backbone:
         """Load the shipped field guide, a folder written by `save_pretrained`, or a decoder-only hub model.
 
         `device` "auto" takes a GPU if there is one; `dtype` "auto" is bfloat16 on a GPU that has it, else float32.
+        The other options are `from_pretrained`'s; see `HubAccess`.
         Raises `UsageError` for a name that leads nowhere, `WorkbenchError` for damaged or missing weights.
         """
-        found = load(str(id_or_path), device, dtype, revision, trust_remote_code)
+        hub = HubAccess(token, cache_dir, local_files_only)
+        found = load(str(id_or_path), device, dtype, revision, trust_remote_code, hub)
         return cls(found.model, found.tokenizer, str(id_or_path), found.revision, found.folder)
 
     @classmethod

@@ -21,7 +21,7 @@ from workbench.embedders.llm2vec_gen import LLM2VecGen
 from workbench.embedders.official import FILES, is_checkpoint, load_checkpoint
 from workbench.errors import FingerprintMismatch, UsageError, WorkbenchError
 from workbench.files import atomic_path, hash_file, shipped, write_json
-from workbench.hub import hub_reachable
+from workbench.hub import HubAccess, fetch_command
 
 SCHEMA = 1
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
@@ -129,19 +129,29 @@ def load_embedder(
     device: str = "auto",
     dtype: str = "auto",
     revision: str | None = None,
+    token: str | bool | None = None,
+    cache_dir: str | Path | None = None,
+    local_files_only: bool = False,
     trust_remote_code: bool = False,
 ) -> Embedder:
     """An embedder from a folder or a hub id (at `revision`); the shipped default without a path.
 
+    `token`, `cache_dir` and `local_files_only` are `from_pretrained`'s, for the embedder and for its backbone.
     Besides artifacts it reads checkpoints of the official LLM2Vec-Gen release (`official.py`).
     Its backbone is loaded as the artifact names it, unless one is given (loaded, or by id or path). Raises
     FingerprintMismatch where the backbone is not the one it was trained on, UsageError where there is no artifact
     at `path`, WorkbenchError where it is damaged.
     """
-    folder = folder_of(path, revision)
+    hub = HubAccess(token, cache_dir, local_files_only)
+    folder = folder_of(path, revision, hub)
     if is_checkpoint(folder):
         return load_checkpoint(
-            folder, backbone=backbone, device=device, dtype=dtype, trust_remote_code=trust_remote_code
+            folder,
+            backbone=backbone,
+            device=device,
+            dtype=dtype,
+            trust_remote_code=trust_remote_code,
+            hub=hub,
         )
     manifest = Manifest.read(folder)
     if manifest.method not in METHODS:
@@ -155,6 +165,7 @@ def load_embedder(
             dtype=dtype,
             revision=None if backbone else manifest.fingerprint.get("revision") or None,
             trust_remote_code=trust_remote_code,
+            **hub._asdict(),
         )
     check_fingerprint(manifest.fingerprint, backbone.fingerprint(), str(folder))
     tensors = load_file(folder / WEIGHTS)
@@ -199,7 +210,7 @@ def _resolve(name: str, folder: Path) -> str:
     return str(inside.resolve()) if name != "fieldguide" and inside.is_dir() else name
 
 
-def folder_of(path: str | Path | None, revision: str | None = None) -> Path:
+def folder_of(path: str | Path | None, revision: str | None = None, hub: HubAccess | None = None) -> Path:
     """The folder of an artifact: the shipped default's, a folder, or a hub id's download. UsageError for none."""
     if path is None:
         return shipped("embedders", "llm2vec-gen")
@@ -212,15 +223,17 @@ def folder_of(path: str | Path | None, revision: str | None = None) -> Path:
         raise UsageError(f"no embedder at {path}: the folder does not exist")
     from huggingface_hub import snapshot_download
 
-    wanted, offline = [CONFIG, WEIGHTS, CARD, *FILES], not hub_reachable()
+    hub = hub or HubAccess()
+    options = hub.options()
     try:
-        return Path(
-            snapshot_download(name, revision=revision, allow_patterns=wanted, local_files_only=offline)
-        )
+        wanted = [CONFIG, WEIGHTS, CARD, *FILES]
+        return Path(snapshot_download(name, revision=revision, allow_patterns=wanted, **options))
     except Exception as error:  # every way in which a hub can fail means the same to the caller
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        fetch = fetch_command(name, revision, hub.cache_dir)
+        hint = f"; where the hub is in reach: {fetch}" if options["local_files_only"] else ""
         raise UsageError(
-            f"no embedder at {name}: no such folder, and the hub did not give it ({reason})"
+            f"no embedder at {name}: no such folder, and the hub did not give it ({reason}){hint}"
         ) from error
 
 

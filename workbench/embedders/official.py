@@ -28,6 +28,7 @@ from workbench.embedders.official_files import (
 )
 from workbench.errors import FingerprintMismatch, WorkbenchError
 from workbench.files import hash_bytes
+from workbench.hub import HubAccess
 
 RUN, ENCODING, SHAPE = "run_config.yml", "encoder_decoder_config.json", "encoder/config.json"
 TOKENIZER, TOKENIZER_CONFIG = "tokenizer.json", "tokenizer_config.json"
@@ -119,6 +120,7 @@ def load_checkpoint(
     device: str = "auto",
     dtype: str = "auto",
     trust_remote_code: bool = False,
+    hub: HubAccess | None = None,
 ) -> LLM2VecGen:
     """The embedder of an official checkpoint, on the base model that it names or on `backbone` (loaded, id or path).
 
@@ -141,6 +143,7 @@ def load_checkpoint(
             dtype=dtype,
             revision=run.revision if on_the_hub else None,
             trust_remote_code=trust_remote_code,
+            **(hub or HubAccess())._asdict(),
         )
     _check_backbone(backbone, shape, tokenizer, adapter, folder)
     config = LLM2VecGenConfig(

@@ -63,7 +63,12 @@ class WorkbenchEmbedder(InputModule):
         found = cls.load_dir_path(model_name_or_path, subfolder, local_files_only=local_files_only, **where)
         folder = folder_of(found or model_name_or_path)
         embedder = load_embedder(
-            folder, dtype=str(dtype).removeprefix("torch."), trust_remote_code=trust_remote_code
+            folder,
+            dtype=str(dtype).removeprefix("torch."),
+            token=token,
+            cache_dir=cache_folder,
+            local_files_only=local_files_only,
+            trust_remote_code=trust_remote_code,
         )
         if not isinstance(embedder, TrainedEmbedder):
             raise UsageError(

@@ -18,9 +18,10 @@ from workbench.embedders.llm2vec_gen import LLM2VecGen, SpecialTokens
 from workbench.errors import UsageError, WorkbenchError
 from workbench.training.corpus import Corpus
 
-PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)
+PENALTIES = (1e-4, 1e-3, 1e-2)
 """Ridge penalties to choose from, as multiples of the inputs' mean variance."""
-ROWS_AT_ONCE = 1024
+ROWS_AT_ONCE = 2048
+COLUMNS_AT_ONCE = 1024
 
 
 class RidgeSums:
@@ -44,7 +45,9 @@ class RidgeSums:
         self.rows += len(x)
         self.x += x.sum(dim=0)
         self.y += y.sum(dim=0)
-        self.xx += x.T @ x
+        for left in range(0, x.shape[1], COLUMNS_AT_ONCE):  # the lower triangle: the upper one is its mirror
+            columns = slice(left, left + COLUMNS_AT_ONCE)
+            self.xx[left:, columns] += x[:, left:].T @ x[:, columns]
         self.xy += x.T @ y
 
     def solve(self, penalty: float) -> tuple[Float[Tensor, "o i"], Float[Tensor, " o"]]:
@@ -53,7 +56,7 @@ class RidgeSums:
         Raises WorkbenchError where the inputs are all the same.
         """
         middle, aim = self.x / self.rows, self.y / self.rows
-        square = self.xx - self.rows * torch.outer(middle, middle)
+        square = self.xx - self.rows * torch.outer(middle, middle)  # cholesky reads its lower triangle alone
         cross = self.xy - self.rows * torch.outer(middle, aim)
         variance = square.diagonal().mean()
         if not variance > 0:
