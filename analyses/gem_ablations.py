@@ -76,9 +76,9 @@ def measure(
     from workbench.evaluation.gem import evaluate
     from workbench.files import shipped
     from workbench.texts import read_texts
-    from workbench.training.config import GEMTraining
     from workbench.training.corpus import Corpus
     from workbench.training.gem import train
+    from workbench.training.gem_config import GEMTraining
 
     recipe = GEMTraining(
         p=0.5, share_insertion=0.5, share_reconstruction=0.0, share_soft_prompt=0.5, lr=5e-4,

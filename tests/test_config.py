@@ -8,9 +8,12 @@ from jaxtyping import TypeCheckError
 from workbench.embedders.config import LLM2VecGenConfig
 from workbench.errors import UsageError
 from workbench.training.config import LLM2VecGenTraining
+from workbench.training.gem_config import GEMTraining
+from workbench.training.lifter_config import LifterTraining
+from workbench.training.teacher_config import TeacherTraining
 
 REFUSED = (UsageError, TypeCheckError)  # the shape checker of the tests sees a wrong literal before we do
-CONFIGS = [LLM2VecGenConfig, LLM2VecGenTraining]
+CONFIGS = [LLM2VecGenConfig, LLM2VecGenTraining, GEMTraining, TeacherTraining, LifterTraining]
 
 
 @pytest.mark.parametrize("config", CONFIGS)
@@ -46,6 +49,8 @@ def test_text_that_is_not_json_is_refused():
         (LLM2VecGenTraining, {"w_align": 0.0, "w_recon": 0.0}, "nothing would train"),
         (LLM2VecGenTraining, {"save_steps": 15, "logging_steps": 10}, "multiple"),
         (LLM2VecGenTraining, {"schedule": "steep"}, "schedule"),
+        (LLM2VecGenTraining, {"packing": "on"}, "packing needs a LoRA"),
+        (GEMTraining, {"seed": -1}, "seed"),
     ],
 )
 def test_values_that_make_no_sense_are_refused(config, values, named):

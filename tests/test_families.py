@@ -10,8 +10,9 @@ from workbench.embedders.gem import GEM
 from workbench.embedders.llm2vec_gen import LLM2VecGen
 from workbench.leakage import audit_backbone
 from workbench.training import gem, llm2vec_gen
-from workbench.training.config import GEMTraining, LLM2VecGenTraining
+from workbench.training.config import LLM2VecGenTraining
 from workbench.training.corpus import Corpus
+from workbench.training.gem_config import GEMTraining
 
 FAMILIES = (
     "llama", "qwen2", "qwen3", "mistral", "gemma2", "gemma3", "gpt2", "gpt_neox", "phi", "phi3", "olmo", "olmo2",

@@ -6,7 +6,7 @@ import inspect
 import itertools
 import json
 import textwrap
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, is_dataclass
 from typing import Any, TypeVar
 
 from workbench.errors import UsageError
@@ -44,12 +44,16 @@ class Config:
 
     @classmethod
     def help(cls) -> dict[str, str]:
-        """Every field's docstring (the string literal under it), for command-line flags and documentation."""
-        return dict(_field_docstrings(cls))
+        """Every field's docstring (the string literal under it), its base's where it has none of its own."""
+        return {
+            name: note for kind in reversed(cls.__mro__) for name, note in _field_docstrings(kind).items()
+        }
 
 
 @functools.cache
 def _field_docstrings(cls: type) -> dict[str, str]:
+    if not is_dataclass(cls):
+        return {}
     body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0].body  # type: ignore[attr-defined]
     return {
         field.target.id: " ".join(inspect.cleandoc(note.value.value).split())

@@ -11,9 +11,9 @@ from workbench.embedders.config import GEMConfig
 from workbench.embedders.gem import GEM
 from workbench.errors import UsageError, WorkbenchError
 from workbench.objectives import IGNORED, contrastive_loss
-from workbench.training.config import GEMTraining
 from workbench.training.corpus import Corpus
 from workbench.training.gem import GEMStep, train
+from workbench.training.gem_config import GEMTraining
 from workbench.training.marked import MarkedBatch, Step, next_tokens, tokenize_texts
 from workbench.training.run import Run
 

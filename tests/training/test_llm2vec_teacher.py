@@ -16,11 +16,11 @@ from workbench.errors import FingerprintMismatch, UsageError, WorkbenchError
 from workbench.masks import to_additive
 from workbench.objectives import IGNORED
 from workbench.training import mntp_simcse
-from workbench.training.config import TeacherTraining
 from workbench.training.corpus import targets
 from workbench.training.llm2vec import LLM2VecTeacher
 from workbench.training.mntp_simcse import TeacherStep, train
 from workbench.training.run import Run
+from workbench.training.teacher_config import TeacherTraining
 from workbench.training.teacher_texts import Step, TeacherBatch, mask_token, mask_tokens, tokenize_texts
 from workbench.training.teachers import Teacher, load_teacher
 

@@ -13,7 +13,8 @@ from workbench.cli.train_teacher import teacher as train_teacher
 from workbench.embedders.config import GEMConfig, LLM2VecGenConfig
 from workbench.errors import UsageError
 from workbench.texts import read_texts
-from workbench.training.config import GEMTraining, LLM2VecGenTraining
+from workbench.training.config import LLM2VecGenTraining
+from workbench.training.gem_config import GEMTraining
 
 app = typer.Typer(help="Train an embedder.", rich_markup_mode=None)
 DECIDED_BY_TRAINING = ("dimension",)

@@ -9,7 +9,7 @@ from workbench.cli import options, say
 from workbench.embedders.config import LLM2VecConfig
 from workbench.errors import UsageError
 from workbench.texts import TextTable, read_texts
-from workbench.training.config import TeacherTraining
+from workbench.training.teacher_config import TeacherTraining
 
 
 @options.with_flags(TeacherTraining, LLM2VecConfig)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from workbench.fieldguide.pretraining import PretrainingConfig, TokenBatches
 
-QUERIES = 40_000  # unlabelled queries of the training wordings, for training embedders
+QUERIES = 48_000  # unlabelled queries of the training wordings, for training embedders
 
 
 def build(output: Path, *, seed: int = 0, steps: int | None = None, progress: bool = True) -> Marks:

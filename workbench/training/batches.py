@@ -14,6 +14,7 @@ from workbench.errors import UsageError, WorkbenchError
 from workbench.objectives import IGNORED
 from workbench.training.config import LLM2VecGenTraining
 from workbench.training.corpus import Corpus
+from workbench.training.packing import PackedRows, pack
 
 POOL = 4
 """Batches whose texts are sorted by length together; larger pools pad less, and make batches of one kind of text."""
@@ -32,6 +33,36 @@ class Batch(NamedTuple):
     """The response and its closing EOS, -100 where there is padding."""
     targets: Float[Tensor, "b d_e"]
     """The teacher's vectors of the responses; `[b, 0]` where nothing is aligned."""
+
+
+class PackedBatch(NamedTuple):
+    """The same for texts that are packed into rows; fields of the same kind are those of `PackedRows`."""
+
+    query_ids: Int[Tensor, "q_rows q"]
+    query_mask: Bool[Tensor, "q_rows q q"]
+    query_positions: Int[Tensor, "q_rows q"]
+    query_places: Int[Tensor, "b s"]
+    """Where the special tokens stand, behind each query."""
+    response_ids: Int[Tensor, "r_rows r"]
+    response_mask: Bool[Tensor, "r_rows r r"]
+    response_positions: Int[Tensor, "r_rows r"]
+    response_places: Int[Tensor, "b n"]
+    """Where the soft prompts stand, before each response, which lacks its last token."""
+    labels: Int[Tensor, "r_rows r"]
+    """What each position is to predict: a response's tokens and its closing EOS, -100 elsewhere."""
+    targets: Float[Tensor, "b d_e"]
+
+    @property
+    def queries(self) -> PackedRows:
+        """The queries and the places of the special tokens."""
+        return PackedRows(self.query_ids, self.query_mask, self.query_positions, self.query_places)
+
+    @property
+    def responses(self) -> PackedRows:
+        """The responses and the places of the soft prompts."""
+        return PackedRows(
+            self.response_ids, self.response_mask, self.response_positions, self.response_places
+        )
 
 
 @dataclass(frozen=True)
@@ -58,6 +89,17 @@ class Examples:
         labels = response.ids.masked_fill(~response.mask, IGNORED)
         targets = self.targets[rows].to(labels.device)
         return Batch(query.ids, query.mask, query.positions, response.ids, labels, targets)._asdict()
+
+    def packed(self, rows: list[int], specials: int, soft_prompts: int) -> dict[str, Tensor]:
+        """The examples `rows` as the fields of a `PackedBatch`, with so many special tokens and soft prompts each."""
+        device, wanted = self.backbone.device, [self.responses[row] for row in rows]
+        query = pack([self.queries[row] for row in rows], specials, vectors="behind", device=device)
+        response = pack([ids[:-1] for ids in wanted], soft_prompts, vectors="before", device=device)
+        labels = torch.full_like(response.ids, IGNORED).flatten()
+        for last, ids in zip(response.places[:, -1].tolist(), wanted, strict=True):
+            labels[last : last + len(ids)] = torch.tensor(ids)
+        targets = self.targets[rows].to(device)
+        return PackedBatch(*query, *response, labels.view_as(response.ids), targets)._asdict()
 
 
 def tokenize_examples(
@@ -101,12 +143,12 @@ class Pairs(Protocol):
 class BatchOrder:
     """Every epoch's batches in one list: texts of similar length together, batches shuffled, all from the seed.
 
-    Within pools of `POOL` batches of a random order, examples are sorted by the longer of their two lengths: a long
-    query or response widens a batch that is wide already.
+    Within pools of `pool` batches of a random order, examples are sorted by the longer of their two lengths: a long
+    query or response widens a batch that is wide already. A pool of 1 leaves them as they come.
     The whole order is known before training starts, so a resumed run sees exactly the batches that were left.
     """
 
-    def __init__(self, examples: Pairs, *, batch_size: int, epochs: int, seed: int) -> None:
+    def __init__(self, examples: Pairs, *, batch_size: int, epochs: int, seed: int, pool: int = POOL) -> None:
         queries = np.array([len(ids) for ids in examples.queries])
         responses = np.array([len(ids) for ids in examples.responses])
         self.batches: list[list[int]] = []
@@ -114,8 +156,8 @@ class BatchOrder:
             draw = np.random.default_rng([seed, epoch])
             order = draw.permutation(len(queries))
             batches = []
-            for pool in np.split(order, range(POOL * batch_size, len(order), POOL * batch_size)):
-                pool = pool[np.argsort(np.maximum(queries, responses)[pool], kind="stable")]
-                parts = np.split(pool, range(batch_size, len(pool), batch_size))
+            for rows in np.split(order, range(pool * batch_size, len(order), pool * batch_size)):
+                rows = rows[np.argsort(np.maximum(queries, responses)[rows], kind="stable")]
+                parts = np.split(rows, range(batch_size, len(rows), batch_size))
                 batches += [part.tolist() for part in parts]
             self.batches += [batches[index] for index in draw.permutation(len(batches))]

@@ -16,8 +16,8 @@ from workbench.embedders.gem import GEM, pool, read_marked
 from workbench.leakage import audit_backbone
 from workbench.objectives import contrastive_loss, reconstruction_loss
 from workbench.training.batches import BatchOrder
-from workbench.training.config import GEMTraining
 from workbench.training.corpus import Corpus
+from workbench.training.gem_config import GEMTraining
 from workbench.training.marked import MarkedBatch, MarkedTexts, Step, tokenize_texts
 from workbench.training.run import Run
 from workbench.training.trainer import Batches, MethodTrainer, training_arguments

@@ -1,6 +1,7 @@
 """LLM2Vec-Gen training: special tokens learn to hold a frozen backbone's response (arXiv 2603.10913, section 3)."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,9 +15,10 @@ from workbench.embedders.config import LLM2VecGenConfig
 from workbench.embedders.llm2vec_gen import LLM2VecGen, read_queries
 from workbench.objectives import alignment_loss, reconstruction_loss
 from workbench.training.alignment import RidgeSums, put_alignment
-from workbench.training.batches import Batch, BatchOrder, Examples, tokenize_examples
+from workbench.training.batches import POOL, Batch, BatchOrder, Examples, PackedBatch, tokenize_examples
 from workbench.training.config import LLM2VecGenTraining
 from workbench.training.corpus import Corpus
+from workbench.training.packing import read_packed
 from workbench.training.run import Run
 from workbench.training.trainer import Batches, MethodTrainer, training_arguments
 
@@ -80,7 +82,7 @@ def train(
 
 
 class TrainingStep(nn.Module):
-    """One batch to its losses; only the embedder's special tokens and projections are parameters of it."""
+    """One batch, padded or packed, to its losses; only what the embedder trains are parameters of it."""
 
     def __init__(self, embedder: LLM2VecGen, config: LLM2VecGenTraining) -> None:
         super().__init__()
@@ -89,17 +91,22 @@ class TrainingStep(nn.Module):
         self._backbone = (embedder.backbone,)  # in a tuple: not a submodule, so neither trained nor saved
 
     def forward(self, **inputs: Tensor) -> Losses:
-        batch = Batch(**inputs)
-        hidden = self.read_queries(batch)
-        projected = self.special.project(hidden)
+        batch = PackedBatch(**inputs) if "query_places" in inputs else Batch(**inputs)
+        projected = self.special.project(self.read_queries(batch))
         align = self.align(projected.embedding, batch.targets)
-        recon = self.reconstruct(projected.soft_prompts, batch.response_ids, batch.labels)
+        recon = self.reconstruct(projected.soft_prompts, batch)
         return Losses(self.recipe.w_align * align + self.recipe.w_recon * recon, align, recon)
 
-    def read_queries(self, batch: Batch) -> Float[Tensor, "b n d"]:
+    def read_queries(self, batch: Batch | PackedBatch) -> Float[Tensor, "b n d"]:
         """`h`: the special tokens behind the queries."""
+        backbone, special = self._backbone[0], self.special
+        if isinstance(batch, PackedBatch):
+            places = batch.query_places
+            with special.encoder_side(backbone):
+                states = read_packed(backbone, batch.queries, special.tokens.expand(len(places), -1, -1))
+            return states.flatten(0, 1)[places[:, -special.n_compression :]]
         queries = PaddedBatch(batch.query_ids, batch.query_mask, batch.query_positions)
-        return read_queries(self._backbone[0], self.special, queries)
+        return read_queries(backbone, special, queries)
 
     def align(self, embedding: Float[Tensor, "b d_e"], targets: Float[Tensor, "b d_t"]) -> Float[Tensor, ""]:
         """How far the embedding is from the teacher's vector of the response."""
@@ -108,12 +115,16 @@ class TrainingStep(nn.Module):
         return alignment_loss(embedding, targets, self.recipe.align_reduction)
 
     def reconstruct(
-        self, soft_prompts: Float[Tensor, "b n d"], response: Int[Tensor, "b r"], labels: Int[Tensor, "b r"]
+        self, soft_prompts: Float[Tensor, "b n d"], batch: Batch | PackedBatch
     ) -> Float[Tensor, ""]:
         """`CE(r | p)`, see `response_loss`; nothing where its weight is 0."""
         if not self.recipe.w_recon:
             return soft_prompts.new_zeros(())
-        return response_loss(self._backbone[0], soft_prompts, response, labels)
+        backbone = self._backbone[0]
+        if isinstance(batch, PackedBatch):
+            states = read_packed(backbone, batch.responses, soft_prompts)
+            return _token_loss(backbone, states, batch.labels)
+        return response_loss(backbone, soft_prompts, batch.response_ids, batch.labels)
 
 
 def response_loss(
@@ -133,6 +144,12 @@ def response_loss(
     positions = torch.arange(length, device=inputs.device).expand(rows, -1)
     states = backbone.hidden(inputs, mask=everything, positions=positions)
     predicting = states.last[:, soft_prompts.shape[1] - 1 :]
+    return _token_loss(backbone, predicting, labels)
+
+
+def _token_loss(
+    backbone: Backbone, predicting: Float[Tensor, "b r d"], labels: Int[Tensor, "b r"]
+) -> Float[Tensor, ""]:
     chunk = max(1, LOGITS_AT_ONCE // backbone.vocab_size)
     return reconstruction_loss(predicting, labels, backbone.logits, chunk=chunk)
 
@@ -161,8 +178,18 @@ def build_trainer(
     embedder: LLM2VecGen, examples: Examples, config: LLM2VecGenTraining, run: Run
 ) -> MethodTrainer:
     """The Trainer of a run; the paper's optimizer and schedule are Trainer's own."""
-    order = BatchOrder(examples, batch_size=config.batch_size, epochs=config.epochs, seed=config.seed)
-    batches = Batches(order.batches, examples.batch)
+    packs = config.packing == "on"
+    make = partial(
+        examples.packed, specials=len(embedder.module.tokens), soft_prompts=embedder.module.n_compression
+    )
+    order = BatchOrder(
+        examples,
+        batch_size=config.batch_size,
+        epochs=config.epochs,
+        seed=config.seed,
+        pool=1 if packs else POOL,  # packed rows hardly pad, and batches of all lengths train better
+    )
+    batches = Batches(order.batches, make if packs else examples.batch)
     arguments = training_arguments(config, run, embedder.backbone, lr_scheduler_type=config.schedule)
     step = TrainingStep(embedder, config)
     projections = [

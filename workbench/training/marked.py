@@ -11,8 +11,8 @@ from torch import Tensor
 from workbench.backbone import Backbone
 from workbench.errors import UsageError, WorkbenchError
 from workbench.objectives import IGNORED
-from workbench.training.config import GEMTraining
 from workbench.training.corpus import Corpus
+from workbench.training.gem_config import GEMTraining
 
 Parts = tuple[list[int], list[int]]
 """A text's tokens before and after the special tokens; with nothing after them, the text has none."""

@@ -22,9 +22,9 @@ from workbench.embedders.config import LLM2VecConfig
 from workbench.embedders.pooled import mean_over
 from workbench.files import hash_bytes
 from workbench.objectives import contrastive_loss, reconstruction_loss
-from workbench.training.config import TeacherTraining
 from workbench.training.llm2vec import LLM2VecTeacher, load
 from workbench.training.run import Run
+from workbench.training.teacher_config import TeacherTraining
 from workbench.training.teacher_texts import TeacherBatch, TeacherTexts, tokenize_texts
 from workbench.training.trainer import Batches, MethodTrainer, training_arguments
 

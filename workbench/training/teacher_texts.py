@@ -13,7 +13,7 @@ from workbench.embedders.config import LLM2VecConfig
 from workbench.errors import UsageError, WorkbenchError
 from workbench.objectives import IGNORED
 from workbench.training.batches import BatchOrder
-from workbench.training.config import TeacherTraining
+from workbench.training.teacher_config import TeacherTraining
 
 
 class TeacherBatch(NamedTuple):

@@ -13,8 +13,7 @@ from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCall
 
 from workbench.backbone import Backbone
 from workbench.errors import WorkbenchError
-from workbench.training.config import GEMTraining, LLM2VecGenTraining, TeacherTraining
-from workbench.training.lifter_config import LifterTraining
+from workbench.training.config import TrainingConfig
 from workbench.training.run import Run
 
 
@@ -32,7 +31,7 @@ class Batches(Dataset):
 
 
 def training_arguments(
-    config: LLM2VecGenTraining | GEMTraining | TeacherTraining | LifterTraining,
+    config: TrainingConfig,
     run: Run,
     backbone: Backbone,
     **options: Any,
