@@ -8,6 +8,7 @@ from workbench.embedders.artifact import save
 from workbench.embedders.config import GEMConfig
 from workbench.embedders.gem import GEM, read_marked
 from workbench.errors import FingerprintMismatch, UsageError, WorkbenchError
+from workbench.masks import bottleneck_mask, to_additive
 
 FAMILIES = ("llama", "qwen2", "qwen3", "mistral", "gemma2", "gpt2", "gpt_neox")
 TEXTS = ["What is the capital of France?", "A lion", "Tell me about gold and about the guitar, please."]
@@ -137,3 +138,35 @@ def test_bad_input_is_refused(make_tiny):
     with pytest.raises(UsageError, match="n_special"):
         GEMConfig(n_special=0)
     assert embedder.encode([]).shape == (0, backbone.hidden_size)
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma2", "gpt2"])
+def test_a_chosen_layer_is_pooled_and_the_last_still_decodes(make_tiny, family):
+    backbone = make_tiny(family)
+    last, first = trained(backbone), trained(backbone, layer=1)
+    text = last.represent(TEXTS[:1])
+    ids = torch.tensor([[*text.token_ids[0], 0, 0, 0]])
+    special = torch.zeros_like(ids, dtype=torch.bool)
+    special[0, -3:] = True
+    inputs = torch.where(special[:, :, None], 0, backbone.embed(ids))
+    inputs[0, -3:] = first.module.tokens
+    mask = to_additive(bottleneck_mask(special, torch.ones_like(special)), backbone.dtype)
+    positions = torch.arange(ids.shape[1])[None]
+    with torch.no_grad(), first.module.active(backbone):
+        output = backbone.model.base_model(
+            inputs_embeds=inputs, attention_mask=mask, position_ids=positions, output_hidden_states=True
+        )
+    found = first.represent(TEXTS[:1])
+    wanted = output.hidden_states[1][0, -3:].mean(0)
+    torch.testing.assert_close(found.embedding[0], wanted, atol=1e-5, rtol=1e-4)
+    assert not torch.allclose(found.embedding, text.embedding, atol=1e-3)
+    assert torch.equal(found.special_cache.keys_values, text.special_cache.keys_values)
+    assert torch.equal(found.special_cache.last, text.special_cache.last)
+
+
+def test_a_layer_that_is_not_there_is_refused(make_tiny):
+    embedder = trained(make_tiny("llama"), layer=99)
+    with pytest.raises(UsageError, match=r"layer 99 is asked for, but .* has 2"):
+        embedder.encode(TEXTS)
+    with pytest.raises(UsageError, match="layer must be at least 1"):
+        GEMConfig(layer=0)

@@ -214,3 +214,15 @@ def test_what_cannot_be_trained_is_refused(make_tiny, tmp_path, monkeypatch):
     with pytest.raises(WorkbenchError, match="does not hold"):
         train(backbone, CORPUS, TINY, SHAPE, output=tmp_path / "gem")
     assert not (tmp_path / "gem").exists()
+
+
+def test_the_contrastive_loss_of_an_early_layer_leaves_later_blocks_alone(make_tiny):
+    backbone = make_tiny("llama")
+    embedder = GEM.untrained(backbone, replace(SHAPE, layer=1), seed=1)
+    step = GEMStep(embedder)
+    batch = texts(backbone, replace(TINY, alpha=1.0, alpha_start=0)).make(Step(0, [0, 1, 2, 3]))
+    step(**batch).total.backward()
+    moved = {name for name, weight in embedder.module.named_parameters() if weight.grad is not None}
+    assert "tokens" in moved
+    assert any("layers/0/" in name for name in moved)
+    assert not any("layers/1/" in name for name in moved)

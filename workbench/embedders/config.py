@@ -53,6 +53,9 @@ class GEMConfig(Config):
     """Special tokens (k in the paper, which tries 1 to 10)."""
     pooling: Literal["mean", "concat"] = "mean"
     """How the special tokens' states become one embedding."""
+    layer: int | None = None
+    """Block whose output is pooled, counted from 1; the last one behind the final norm where not given (the paper).
+    Nothing ever reads what the last block makes of special tokens, so earlier ones may tell texts apart better."""
     tuning: Literal["lora", "full"] = "lora"
     """What of the backbone is fine-tuned: a LoRA on every linear layer, or all weights."""
     lora_rank: int = 16
@@ -78,6 +81,8 @@ class GEMConfig(Config):
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise UsageError(f"{name} must be one of {', '.join(allowed)}, not {getattr(self, name)!r}")
+        if self.layer is not None and self.layer < 1:
+            raise UsageError(f"layer must be at least 1, not {self.layer}")
 
 
 @dataclass(frozen=True)

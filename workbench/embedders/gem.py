@@ -7,17 +7,19 @@ through it. The fine-tuning lies beside the backbone and is switched on by `GemT
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from workbench.backbone import Backbone, HiddenStates
+from workbench.backbone import Backbone
 from workbench.embedders.base import Vectors
 from workbench.embedders.config import GEMConfig
 from workbench.embedders.full import FullUpdate
 from workbench.embedders.lora import Lora
 from workbench.embedders.trained import TrainedEmbedder
+from workbench.errors import UsageError
 from workbench.masks import bottleneck_mask
 
 MIN_LOG_SCALE, START_LOG_SCALE, MAX_LOG_SCALE = 0.0, math.log(20.0), math.log(100.0)
@@ -64,6 +66,16 @@ class GemTokens(nn.Module):
         return self.log_scale.clamp(MIN_LOG_SCALE, MAX_LOG_SCALE).exp()
 
 
+class Marked(NamedTuple):
+    """What the backbone makes of texts with special tokens among them."""
+
+    last: Float[Tensor, "b t d"]
+    """Last hidden states after the final norm: they predict tokens."""
+    pooled: Float[Tensor, "b t d"]
+    """The states that embeddings are pooled from: those of the chosen block, or `last`."""
+    cache: Any
+
+
 def read_marked(
     backbone: Backbone,
     tokens: Float[Tensor, "k d"],
@@ -72,18 +84,39 @@ def read_marked(
     padding: Bool[Tensor, "b t"],
     *,
     specials_see_each_other: bool = False,
+    layer: int | None = None,
     use_cache: bool = False,
-) -> HiddenStates:
-    """Last hidden states `[b, t, d]` of texts under the bottleneck mask; positions run on as usual.
+) -> Marked:
+    """The hidden states of texts under the bottleneck mask; positions run on as usual.
 
     `special` is True where a special token stands (its id is not read), `padding` where a token is real; the i-th
-    special token of a row is `tokens[i]`. Call it with the update active.
+    special token of a row is `tokens[i]`; `layer` is `GEMConfig.layer`. Call it with the update active.
+    Raises UsageError for a layer that the backbone does not have.
     """
     number = (special.cumsum(dim=1) - 1).clamp(min=0)
     inputs = torch.where(special[:, :, None], tokens.to(backbone.dtype)[number], backbone.embed(ids))
     mask = bottleneck_mask(special, padding, specials_see_each_other=specials_see_each_other)
     positions = (padding.cumsum(dim=1) - 1).clamp(min=0)
-    return backbone.hidden(inputs, mask=mask, positions=positions, use_cache=use_cache)
+    with _output_of(backbone, layer) as found:
+        states = backbone.hidden(inputs, mask=mask, positions=positions, use_cache=use_cache)
+    return Marked(states.last, found[0] if found else states.last, states.cache)
+
+
+@contextmanager
+def _output_of(backbone: Backbone, layer: int | None) -> Iterator[list[Float[Tensor, "b t d"]]]:
+    """A list that takes a block's output when the backbone runs inside; it stays empty for no layer."""
+    found: list[Tensor] = []
+    if layer is None:
+        yield found
+        return
+    if layer > len(backbone.layers):
+        raise UsageError(f"layer {layer} is asked for, but {backbone.id} has {len(backbone.layers)}")
+    keep = lambda _, __, output: found.append(output[0] if isinstance(output, tuple) else output)  # noqa: E731
+    handle = backbone.layers[layer - 1].register_forward_hook(keep)
+    try:
+        yield found
+    finally:
+        handle.remove()
 
 
 def pool(states: Float[Tensor, "b k d"], pooling: str) -> Float[Tensor, "b d_e"]:
@@ -123,7 +156,8 @@ class GEM(TrainedEmbedder):
         with self.module.active(self.backbone):
             states = read_marked(
                 self.backbone, self.module.tokens, batch.ids, special, batch.mask,
-                specials_see_each_other=self.config.specials_see_each_other, use_cache=True,
+                specials_see_each_other=self.config.specials_see_each_other, layer=self.config.layer,
+                use_cache=True,
             )  # fmt: skip
         last = states.last[:, -k:]
         kept = torch.stack(
@@ -131,4 +165,5 @@ class GEM(TrainedEmbedder):
         )
         keys_values = kept.permute(2, 0, 1, 3, 4, 5).contiguous()
         lengths = batch.mask.sum(dim=1)
-        return Vectors(pool(last.float(), self.config.pooling), None, last, keys_values, lengths)
+        embedding = pool(states.pooled[:, -k:].float(), self.config.pooling)
+        return Vectors(embedding, None, last, keys_values, lengths)

@@ -12,7 +12,7 @@ from transformers import get_scheduler
 from workbench.backbone import Backbone
 from workbench.embedders.artifact import CONFIG, load_embedder, save
 from workbench.embedders.config import GEMConfig
-from workbench.embedders.gem import GEM, pool, read_marked
+from workbench.embedders.gem import GEM, Marked, pool, read_marked
 from workbench.leakage import audit_backbone
 from workbench.objectives import contrastive_loss, reconstruction_loss
 from workbench.training.batches import BatchOrder
@@ -101,23 +101,23 @@ class GEMStep(nn.Module):
     def next_token(self, batch: MarkedBatch) -> Float[Tensor, ""]:
         """The mixed next-token loss over texts with and without special tokens (section 3.1.1)."""
         backbone = self._backbone[0]
-        states = self._read(batch.ids, batch.special, batch.padding)
+        states = self._read(batch.ids, batch.special, batch.padding).last
         chunk = max(1, LOGITS_AT_ONCE // backbone.vocab_size)
         return reconstruction_loss(states, batch.labels, backbone.logits, chunk=chunk)
 
     def contrast(self, batch: MarkedBatch) -> Float[Tensor, ""]:
         """Each prefix against its copy with tokens left out; the batch's other prefixes are the negatives."""
-        states = self._read(batch.pair_ids, batch.pair_special, batch.pair_padding)
+        states = self._read(batch.pair_ids, batch.pair_special, batch.pair_padding).pooled
         k = len(self.special.tokens)
         marked = states[batch.pair_special].reshape(len(states), k, -1)
         anchors, positives = pool(marked, self.shape.pooling).chunk(2)
         return contrastive_loss(anchors, positives, self.special.scale)
 
-    def _read(self, ids: Tensor, special: Tensor, padding: Tensor) -> Float[Tensor, "b t d"]:
+    def _read(self, ids: Tensor, special: Tensor, padding: Tensor) -> Marked:
         return read_marked(
             self._backbone[0], self.special.tokens, ids, special, padding,
-            specials_see_each_other=self.shape.specials_see_each_other,
-        ).last  # fmt: skip
+            specials_see_each_other=self.shape.specials_see_each_other, layer=self.shape.layer,
+        )  # fmt: skip
 
 
 class GEMTrainer(MethodTrainer):
