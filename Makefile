@@ -27,9 +27,9 @@ fieldguide:  ## the shipped default again, all of it, from its seed: at most an 
 embedder:  ## the shipped embedder again, from the cached responses
 	workbench train llm2vec-gen --queries data/fieldguide/corpus.jsonl --output runs/llm2vec-gen \
 		--lr 1.5e-3 --projection-lr-scale 0.2 --align-start ridge --align-reduction sum --align-each \
-		--lora-rank 16 --lora-alpha 32 --batch-size 24 --bf16 on --logging-steps 50
+		--lora-rank 16 --lora-alpha 32 --batch-size 24 --packing on --dtype bfloat16 --bf16 on --logging-steps 50
 	workbench train align --embedder runs/llm2vec-gen --queries data/fieldguide/corpus.jsonl \
-		--limit 32000 --bf16 on --output data/embedders/llm2vec-gen
+		--dtype bfloat16 --bf16 on --output data/embedders/llm2vec-gen
 
 GEM = workbench train gem --texts data/fieldguide/corpus.jsonl --batch-size 32 --epochs 2 --lr 5e-4 --warmup-steps 50 \
 	--lora-rank 64 --lora-alpha 128 --share-insertion 0.3 --share-reconstruction 0 --share-soft-prompt 0.7 --bf16 on
