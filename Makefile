@@ -1,5 +1,5 @@
 # The commands of everyday work; each is one line that can be typed by hand.
-.PHONY: check lint test bench fieldguide embedder gem app
+.PHONY: check lint test bench fieldguide embedder gem teacher lifter app
 
 check: lint test  ## what a change must pass
 
@@ -31,14 +31,25 @@ embedder:  ## the shipped embedder again, from the cached responses
 	workbench train align --embedder runs/llm2vec-gen --queries data/fieldguide/corpus.jsonl \
 		--dtype bfloat16 --bf16 on --output data/embedders/llm2vec-gen
 
-GEM = workbench train gem --texts data/fieldguide/corpus.jsonl --batch-size 32 --epochs 2 --lr 5e-4 --warmup-steps 50 \
-	--lora-rank 64 --lora-alpha 128 --share-insertion 0.3 --share-reconstruction 0 --share-soft-prompt 0.7 --bf16 on
+GEM = workbench train gem --texts data/fieldguide/corpus.jsonl --batch-size 32 --epochs 2 --lr 6e-4 --warmup-steps 50 \
+	--lora-rank 64 --lora-alpha 128 --layer 2 --share-insertion 0.2 --share-reconstruction 0 --share-soft-prompt 0.8 \
+	--dtype bfloat16 --bf16 on
 
 gem:  ## the shipped GEM embedder again, its control without special tokens, and what both show
-	$(GEM) --p 0.3 --prefix-dropout 0.3 --alpha 0.5 --alpha-start 1400 --contrastive-lr 5e-4 --output data/embedders/gem
+	$(GEM) --p 0.25 --prefix-dropout 0.3 --alpha 0.5 --alpha-start 2600 --contrastive-lr 6e-4 --output data/embedders/gem
 	$(GEM) --p 1 --alpha 0 --output runs/gem-control
 	workbench fieldguide evaluate --embedder data/embedders/gem --control runs/gem-control \
 		--output data/fieldguide/gem_report.json
+
+teacher:  ## the shipped LLM2Vec-style teacher again
+	workbench train teacher --texts data/fieldguide/corpus.jsonl --lr 1e-3 --mntp-steps 200 --simcse-lr 5e-4 \
+		--simcse-steps 100 --simcse-batch-size 64 --warmup-steps 20 --dtype bfloat16 --bf16 on \
+		--output data/teachers/llm2vec
+
+lifter:  ## the shipped lifter again, and what it reads
+	workbench train lifter --queries data/fieldguide/corpus.jsonl --dtype bfloat16 --bf16 on \
+		--output data/lifters/llm2vec-gen
+	workbench fieldguide lifter --output data/fieldguide/lifter_report.json
 
 app:
 	streamlit run app.py

@@ -9,9 +9,7 @@ import pytest
 from workbench import load_embedder
 from workbench.backbone import Backbone
 from workbench.embedders.artifact import save
-from workbench.embedders.base import Embedder
 from workbench.embedders.config import LLM2VecGenConfig
-from workbench.embedders.gem import GEM
 from workbench.embedders.llm2vec_gen import LLM2VecGen
 from workbench.errors import UsageError
 from workbench.hub import HubAccess, fetch_command
@@ -45,15 +43,6 @@ def test_a_cached_embedder_and_its_backbone_load_without_asking_the_hub(cache):
     found = load_embedder("you/embedder", cache_dir=folder, local_files_only=True)
     np.testing.assert_array_equal(found.encode(TEXTS), embedder.encode(TEXTS))
     assert found.backbone.fingerprint() == embedder.backbone.fingerprint()
-
-
-def test_from_pretrained_gives_its_own_class_or_says_what_it_found(cache):
-    folder, embedder = cache
-    options = {"cache_dir": folder, "local_files_only": True}
-    for kind in (Embedder, LLM2VecGen):
-        assert kind.from_pretrained("you/embedder", **options).fingerprint() == embedder.fingerprint()
-    with pytest.raises(UsageError, match=r"you/embedder is a LLM2VecGen \(llm2vec-gen\), not a GEM"):
-        GEM.from_pretrained("you/embedder", **options)
 
 
 def test_a_miss_names_the_repository_and_the_command_that_fetches_it(cache):

@@ -1,17 +1,26 @@
-"""Clusters of many vectors: which rows belong together, where their centre is, and which words set them apart."""
+"""Clusters of many vectors: which rows belong together, what their centre says, and which words set them apart."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from workbench.atlas.neighbours import unit
+from workbench.atlas.plans import ClusterPlan
+from workbench.atlas.sample import Sample, columns, groups, stratified
+from workbench.decoding.trust import cosines
 from workbench.errors import UsageError, WorkbenchError
+
+if TYPE_CHECKING:
+    from workbench.atlas.store import Store
+    from workbench.embedders.base import Embedder
 
 NOISE = -1
 """The label of rows that belong to no cluster (HDBSCAN alone gives it)."""
+PART = 500
+"""Rows whose soft prompts are in memory at once."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +37,102 @@ class Cluster:
     def __post_init__(self) -> None:
         if not len(self.rows):
             raise ValueError("a cluster has at least one row")
+
+
+@dataclass(frozen=True)
+class StoreClusters:
+    """The clusters of a store, largest first; row numbers are those of `ids` and `texts`."""
+
+    ids: list[str]
+    """The rows that were clustered, in the order of the input."""
+    texts: list[str]
+    clusters: list[Cluster]
+    sample: Sample
+    """Which rows of the store they are."""
+
+    def __post_init__(self) -> None:
+        if not len(self.ids) == len(self.texts) == len(self.sample):
+            raise ValueError(
+                f"{len(self.ids)} ids, {len(self.texts)} texts and {len(self.sample)} rows differ"
+            )
+
+    @property
+    def outside(self) -> int:
+        """How many of the rows belong to no cluster."""
+        return len(self.ids) - sum(len(cluster.rows) for cluster in self.clusters)
+
+
+@dataclass(frozen=True)
+class Centres:
+    """What the backbone says where clusters have their centres, and how far to trust that."""
+
+    vectors: Float[np.ndarray, "c d_e"]
+    decoded: list[str]
+    """Greedy, behind soft prompts that stand for the centre alone; no text is seen."""
+    decoded_embeddings: Float[np.ndarray, "c d_e"]
+    """The decoded texts, embedded as documents."""
+
+    def __post_init__(self) -> None:
+        if self.vectors.shape != self.decoded_embeddings.shape or len(self.vectors) != len(self.decoded):
+            raise ValueError(f"{len(self.decoded)} sentences for centres of shape {self.vectors.shape}")
+
+    @property
+    def round_trip(self) -> Float[np.ndarray, " c"]:
+        """Cosine between each centre and the embedding of its sentence, from -1 to 1."""
+        return np.diagonal(cosines(self.vectors, self.decoded_embeddings)).copy()
+
+    @property
+    def others(self) -> Float[np.ndarray, " c"]:
+        """Each centre's mean cosine with the sentences of the other clusters; not a number for a single cluster."""
+        if len(self.vectors) < 2:
+            return np.full(len(self.vectors), np.nan, np.float32)
+        table = cosines(self.vectors, self.decoded_embeddings)
+        return (table.sum(axis=1) - np.diagonal(table)) / (len(table) - 1)
+
+
+def clusters_of(store: "Store", plan: ClusterPlan, terms: int = 5) -> StoreClusters:
+    """The clusters of a store's vectors, each with `terms` words; of a store larger than the plan's rows, of a sample.
+
+    Raises what `label` raises, and UsageError for a column that the store has not.
+    """
+    store.refresh()
+    sample = stratified(groups(store, plan.by), plan.rows, plan.seed)
+    known, rows = columns(store, ["id", "text"]), sample.rows.tolist()
+    ids, texts = ([known[name][row] for row in rows] for name in ("id", "text"))
+    vectors = store.vectors().embeddings[sample.rows]
+    labels = label(vectors, plan.method, size=plan.size, seed=plan.seed)
+    return StoreClusters(ids, texts, gather(vectors, texts, labels, terms), sample)
+
+
+def mean_soft_prompts(store: "Store", ids: Sequence[str]) -> Float[np.ndarray, "n d"]:
+    """The mean of those rows' soft prompts. Raises what `Store.soft_prompts` raises, ValueError for no rows.
+
+    LLM2Vec-Gen's embedding is affine in the soft prompts (arXiv 2603.10913, section 3), so their mean is what the
+    backbone would read had the rows' mean vector been encoded.
+    """
+    if not ids:
+        raise ValueError("no rows have no mean")
+    parts = [ids[start : start + PART] for start in range(0, len(ids), PART)]
+    total = sum(store.soft_prompts(part).sum(axis=0, dtype=np.float64) for part in parts)
+    return np.asarray(total / len(ids), dtype=np.float32)
+
+
+def read_centres(
+    embedder: "Embedder",
+    centroids: Float[np.ndarray, "c d_e"],
+    soft_prompts: Float[np.ndarray, "c n d"],
+    *,
+    max_new_tokens: int = 64,
+) -> Centres:
+    """What the plain backbone says behind the soft prompts of each centre (greedy), and that sentence embedded.
+
+    `soft_prompts` are the members' means (`mean_soft_prompts`), or the centroids through a lifter (`Lifter.lift`).
+    """
+    from workbench.decoding.decode import decode  # torch comes with it
+
+    decoded = decode(embedder.backbone, soft_prompts, max_new_tokens=max_new_tokens)
+    again = np.asarray(embedder.encode_document(decoded), dtype=np.float32)
+    return Centres(np.asarray(centroids, dtype=np.float32), decoded, again)
 
 
 def label(

@@ -1,11 +1,15 @@
 """Exact nearest neighbours by cosine similarity, and how many of them a map keeps."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from workbench.errors import WorkbenchError
+
+CELLS = 2**23
+"""Comparisons in memory at once: many points are compared with all others block by block."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +31,12 @@ class Neighbours:
 class Preservation:
     """How many of a point's nearest neighbours among the vectors are also its nearest on the map."""
 
-    per_point: Float[np.ndarray, " n"]
-    """The share kept for every point, from 0 to 1."""
+    per_point: Float[np.ndarray, " m"]
+    """The share kept for every point that was asked about, from 0 to 1."""
     k: int
     """How many neighbours were compared."""
+    points: int
+    """How many points there are, each of which may be a neighbour."""
 
     @property
     def mean(self) -> float:
@@ -40,7 +46,7 @@ class Preservation:
     @property
     def chance(self) -> float:
         """The share that a random map keeps: k of the n - 1 other points."""
-        return self.k / (len(self.per_point) - 1)
+        return self.k / (self.points - 1)
 
 
 def unit(vectors: Float[np.ndarray, "*n d"]) -> Float[np.ndarray, "*n d"]:
@@ -67,12 +73,32 @@ def nearest(vectors: Float[np.ndarray, "n d"], query: Float[np.ndarray, " d"], k
     return Neighbours(order, similarities[order])
 
 
+def highest(scores: Float[np.ndarray, "b n"], k: int) -> Int[np.ndarray, "b k"]:
+    """The columns of the `k` highest scores of every row, best first; ties go to the lower column. `k` is 1 to n."""
+    least = np.partition(scores, -k, axis=1)[:, -k]
+    row, column = np.nonzero(scores >= least[:, None])  # at least k of every row, more only where some tie
+    order = np.lexsort((-scores[row, column], row))
+    first = np.searchsorted(row, np.arange(len(scores)))
+    return column[order][first[:, None] + np.arange(k)]
+
+
+def blocks(rows: Int[np.ndarray, " m"], n: int) -> Iterator[Int[np.ndarray, " b"]]:
+    """The rows in parts, each small enough to be compared with `n` others at once."""
+    step = max(1, CELLS // max(n, 1))
+    for start in range(0, len(rows), step):
+        yield rows[start : start + step]
+
+
 def preserved(
-    vectors: Float[np.ndarray, "n d"], coords: Float[np.ndarray, "n 2"], k: int = 10
+    vectors: Float[np.ndarray, "n d"],
+    coords: Float[np.ndarray, "n 2"],
+    k: int = 10,
+    rows: Int[np.ndarray, " m"] | None = None,
 ) -> Preservation:
     """The share of each point's `k` nearest neighbours (cosine) that are among its `k` nearest on the map (Euclidean).
 
-    `k` shrinks to what n points allow. Raises WorkbenchError for fewer than three points or unequal lengths.
+    `rows` are the points to ask about, by default all; the neighbours are among all of them either way. `k` shrinks
+    to what n points allow. Raises WorkbenchError for fewer than three points or unequal lengths.
     """
     n = len(vectors)
     if n < 3 or len(coords) != n:
@@ -80,15 +106,13 @@ def preserved(
             f"{n} vectors and {len(coords)} map positions: at least three of each are needed"
         )
     k = min(k, n - 2)
-    normal = unit(vectors)
-    coords = np.asarray(coords, dtype=np.float64)
-    distances = np.linalg.norm(coords[:, None] - coords[None], axis=-1)
-    here, there = _ranked(-(normal @ normal.T), k), _ranked(distances, k)
-    kept = (here[:, :, None] == there[:, None, :]).any(-1).mean(-1)
-    return Preservation(kept.astype(np.float32), k)
-
-
-def _ranked(distances: np.ndarray, k: int) -> np.ndarray:
-    distances = distances.copy()
-    np.fill_diagonal(distances, np.inf)
-    return np.argsort(distances, axis=1, kind="stable")[:, :k]
+    normal, (x, y) = unit(vectors), np.asarray(coords, dtype=np.float64).T
+    kept = []
+    for some in blocks(np.arange(n) if rows is None else rows, n):
+        alike = normal[some] @ normal.T
+        close = -((x[some, None] - x) ** 2) - (y[some, None] - y) ** 2
+        itself = (np.arange(len(some)), some)
+        alike[itself] = close[itself] = -np.inf
+        here, there = highest(alike, k), highest(close, k)
+        kept.append((here[:, :, None] == there[:, None, :]).any(-1).mean(-1))
+    return Preservation(np.concatenate(kept).astype(np.float32), k, n)

@@ -3,8 +3,11 @@
 import numpy as np
 from jaxtyping import Float
 
-from workbench.atlas.neighbours import nearest, unit
+from workbench.atlas.neighbours import blocks, highest, unit
 from workbench.errors import WorkbenchError
+
+FEWEST = 8
+"""Vectors that UMAP's spectral start needs."""
 
 
 def pca(vectors: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n 2"]:
@@ -23,9 +26,9 @@ def pca(vectors: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n 2"]:
 def umap(vectors: Float[np.ndarray, "n d"], seed: int = 0, neighbours: int = 12) -> Float[np.ndarray, "n 2"]:
     """A UMAP of the vectors by cosine distance; the same for a seed. The first call in a process compiles for 20 s.
 
-    Too few vectors for UMAP's spectral start (fewer than 8) are mapped by `pca`.
+    Too few vectors for UMAP's spectral start (fewer than FEWEST) are mapped by `pca`.
     """
-    if len(vectors) < 8:
+    if len(vectors) < FEWEST:
         return pca(vectors)
     from umap import UMAP
 
@@ -45,15 +48,19 @@ def place(
     A neighbour counts by how much more similar it is than the (k+1)-th, so a point does not jump when its k-th
     neighbour changes; equal similarities count equally. Raises WorkbenchError where the dimensions differ.
     """
-    placed = []
-    for vector in new:  # a handful of the user's own texts, never a corpus
-        found = nearest(vectors, vector, k + 1)
-        floor = found.similarities[-1] if len(found.indices) > k else min(float(found.similarities[-1]), 0.0)
-        weights = (found.similarities - floor)[:k]
-        if weights.sum() <= 0:
-            weights = np.ones_like(weights)
-        placed.append(weights @ coords[found.indices[:k]] / weights.sum())
-    return np.asarray(placed, dtype=np.float32).reshape(-1, 2)
+    if not len(vectors) or new.shape[1:] != vectors.shape[1:]:
+        raise WorkbenchError(f"vectors of shape {new.shape} have no place among those of {vectors.shape}")
+    normal, placed = unit(vectors), [coords[:0]]
+    for some in blocks(np.arange(len(new)), len(vectors)):
+        similarities = unit(new[some]) @ normal.T
+        found = highest(similarities, min(k + 1, len(vectors)))
+        near = np.take_along_axis(similarities, found, axis=1)
+        floor = near[:, -1:] if found.shape[1] > k else np.minimum(near[:, -1:], 0.0)
+        weights = (near - floor)[:, :k]
+        weights[weights.sum(axis=1) <= 0] = 1.0
+        weights /= weights.sum(axis=1, keepdims=True)
+        placed.append((weights[:, :, None] * coords[found[:, :k]]).sum(axis=1))
+    return np.concatenate(placed).astype(np.float32)
 
 
 def framed(coords: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 2"]:

@@ -1,15 +1,15 @@
-"""`workbench atlas`: a store of many texts with their embeddings and soft prompts; built, searched, looked at."""
+"""`workbench atlas`: a store of many texts with their embeddings and soft prompts; searched, mapped, looked at."""
 
 import json
-import sys
-from collections import Counter
-from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from workbench.cli import options, say
+from workbench.cli.atlas_build import build
+from workbench.cli.atlas_clusters import clusters
+from workbench.cli.atlas_map import store_map
+from workbench.cli.atlas_options import AsJson, BackbonePath, PromptName, StorePath, cut
 from workbench.cli.embed import instruction_of
 from workbench.errors import UsageError
 
@@ -18,100 +18,14 @@ if TYPE_CHECKING:
 
     from workbench.atlas.search import Hit
     from workbench.atlas.store import Store
-    from workbench.atlas.stream import LeftOut
 
-NAMED = 20
-"""Rows left out for one reason that get a line of their own; the others are counted."""
-SHOWN = 300
-"""Characters of a text that are printed; --json gives all of them."""
+app = typer.Typer(
+    help="Keep many embedded texts in a store; search, map and cluster it.", rich_markup_mode=None
+)
 
-app = typer.Typer(help="Keep many embedded texts in a store, and search it.", rich_markup_mode=None)
-
-StorePath = Annotated[
-    str,
-    typer.Option("--store", help="The store: a folder, or any URI that LanceDB takes (s3://, gs:// ...)."),
-]
-BackbonePath = Annotated[
-    str | None, typer.Option("--backbone", help="Instead of the one the embedder names.")
-]
-PromptName = Annotated[
-    str | None,
-    typer.Option("--prompt-name", help="An instruction of the embedder's, such as query or document."),
-]
-
-
-@app.command("build")
-def build(
-    source: Annotated[
-        Path, typer.Option("--input", help="A file of texts: .txt, .jsonl, .csv, .tsv or .parquet.")
-    ],
-    store: StorePath,
-    embedder: options.EmbedderPath = None,
-    column: options.Column = None,
-    id_column: Annotated[
-        str | None,
-        typer.Option("--id-column", help="The column with the rows' ids; else id, else place and hash."),
-    ] = None,
-    vector_column: Annotated[
-        str | None,
-        typer.Option(
-            "--vector-column", help="A column with vectors that this embedder made; nothing is embedded."
-        ),
-    ] = None,
-    metadata: Annotated[
-        list[str] | None,
-        typer.Option("--metadata", help="A column to keep; may stand several times; else all of them."),
-    ] = None,
-    limit: options.Limit = None,
-    prompt_name: PromptName = None,
-    batch_size: options.BatchSize = 32,
-    backbone: BackbonePath = None,
-    device: options.Device = "auto",
-    dtype: options.Dtype = "auto",
-    trust_remote_code: options.TrustRemoteCode = False,
-) -> None:
-    """Embed the texts of a file into a store; interrupted, the same command goes on where it stopped.
-
-    Rows that cannot be kept are left out, each with a line that says why, and counted.
-    """
-    from workbench.atlas import layout
-    from workbench.atlas.build import build as build_store
-    from workbench.atlas.build import facts_of, make_with
-    from workbench.atlas.entries import source_of
-    from workbench.embedders.artifact import load_embedder
-
-    if layout.is_local(store):
-        if Path(store).is_file():
-            raise UsageError(f"the store is a folder, and {store} is a file")
-        options.check_parent(Path(store) / "rows")
-    found = source_of(
-        source,
-        column=column,
-        id_column=id_column,
-        vector_column=vector_column,
-        metadata=metadata,
-        limit=limit,
-    )
-    loaded = load_embedder(
-        embedder, backbone=backbone, device=device, dtype=dtype, trust_remote_code=trust_remote_code
-    )
-    instruction = instruction_of(loaded, prompt_name)
-    facts = facts_of(loaded, found, instruction)
-    if facts.soft_prompts is None and vector_column is None:
-        say.note(f"{loaded.method} has no soft prompts: the rows of this store can be searched, not decoded")
-    with say.progress("building", found.survey.rows, "rows") as progress:
-        built = build_store(
-            store,
-            found,
-            facts,
-            make_with(loaded, instruction, batch_size),
-            progress=progress,
-            report=_reporter(str(source)),
-        )
-    say.note_left_out(built.left_out, str(source))
-    say.note_truncated(built.truncated, built.added)
-    there = f", {built.rows - built.added} of them were there" if built.added < built.rows else ""
-    say.note(f"{built.rows} rows of dimension {facts.dimension} in {store}{there}")
+app.command("build")(build)
+app.command("map")(store_map)
+app.command("clusters")(clusters)
 
 
 @app.command("search")
@@ -127,7 +41,7 @@ def search(
     ] = None,
     top: Annotated[int, typer.Option("--top", min=1, help="How many rows.")] = 10,
     decode: Annotated[bool, typer.Option("--decode", help="Also decode what the rows hold.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object for each row.")] = False,
+    as_json: AsJson = False,
     embedder: options.EmbedderPath = None,
     prompt_name: PromptName = None,
     max_new_tokens: options.MaxNewTokens = 64,
@@ -183,20 +97,6 @@ def info(
         print(f"{name.replace('_', ' '):14} {value if isinstance(value, str) else json.dumps(value)}")
 
 
-def _reporter(source: str) -> Callable[["LeftOut"], None]:
-    """A function that says of a row why it is left out: the first ones of every reason, then no more."""
-    from tqdm import tqdm
-
-    said = Counter[str]()
-
-    def report(row: "LeftOut") -> None:
-        said[row.reason] += 1
-        if said[row.reason] <= NAMED:
-            tqdm.write(f"workbench: {source}, {' '.join(str(row).split())}", file=sys.stderr)
-
-    return report
-
-
 def _vector(given: str) -> "np.ndarray":
     import numpy as np
 
@@ -236,8 +136,7 @@ def _line(hit: "Hit", decoded: str | None) -> str:
 
 def _block(hit: "Hit", decoded: str | None) -> str:
     known = ", ".join(f"{name} {value}" for name, value in hit.metadata.items() if value is not None)
-    text = hit.text if len(hit.text) <= SHOWN else hit.text[:SHOWN] + "..."
-    lines = [f"{hit.similarity:.3f}  {text}", f"       {hit.id}" + (f"; {known}" if known else "")]
+    lines = [f"{hit.similarity:.3f}  {cut(hit.text)}", f"       {hit.id}" + (f"; {known}" if known else "")]
     return "\n".join([*lines, *([] if decoded is None else [f"       decoded: {decoded}"])])
 
 

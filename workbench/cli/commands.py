@@ -6,7 +6,19 @@ from collections.abc import Sequence
 
 import typer
 
-from workbench.cli import atlas, convert, decode, doctor, embed, fieldguide, push, respond, serve, train
+from workbench.cli import (
+    arithmetic,
+    atlas,
+    convert,
+    decode,
+    doctor,
+    embed,
+    fieldguide,
+    push,
+    respond,
+    serve,
+    train,
+)
 from workbench.cli.say import error_line
 from workbench.errors import WorkbenchError
 
@@ -24,6 +36,7 @@ app.command("respond")(respond.respond)
 app.add_typer(train.app, name="train")
 app.command("embed")(embed.embed)
 app.command("decode")(decode.decode)
+app.add_typer(arithmetic.app, name="arithmetic")
 app.add_typer(atlas.app, name="atlas")
 app.command("convert")(convert.convert)
 app.command("doctor")(doctor.doctor)

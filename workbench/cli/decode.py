@@ -11,6 +11,7 @@ from workbench.cli import options, say
 from workbench.files import atomic_path
 
 if TYPE_CHECKING:
+    from workbench.decoding.badge import Badge
     from workbench.decoding.trust import Readings
 
 
@@ -20,6 +21,10 @@ def decode(
     source: options.Input = None,
     column: options.Column = None,
     limit: options.Limit = None,
+    reference: Annotated[
+        str | None,
+        typer.Option("--reference", help="A file of texts to measure trust against; else the field guide's."),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", help="Write a .jsonl file instead of printing.")
     ] = None,
@@ -36,13 +41,16 @@ def decode(
     """Embed texts and decode the embeddings, beside the backbone's own responses and the trust figures.
 
     `cosine` is between an embedding and the embedding of its decoded text; `shuffled` is the mean of the same figure
-    over the other texts' decodings (no number for a single text).
+    over the other texts' decodings (no number for a single text). `gap` is how much likelier a token of the decoded
+    text is behind its own soft prompts than behind those of other texts, `level` the badge: high, doubtful, or off the
+    manifold (GEM has neither: it has no soft prompts).
     """
     if output is not None:
         options.check_output(output, (".jsonl",))
     table = options.gather_texts(text, source, column, limit)
     say.note_left_out(table.left_out, table.source)
 
+    from workbench.cli.judge import judge_of
     from workbench.decoding.trust import read
     from workbench.embedders.artifact import load_embedder
 
@@ -51,7 +59,11 @@ def decode(
     )
     readings = read(loaded, table.texts, max_new_tokens=max_new_tokens, batch_size=batch_size)
     say.note_truncated(readings.truncated, len(table))
-    rows = rows_of(readings)
+    badges = None
+    if readings.soft_prompts is not None:
+        judge = judge_of(loaded, reference)
+        badges = judge.badges(readings.soft_prompts, readings.decoded, batch_size=batch_size)
+    rows = rows_of(readings, badges)
     if output is not None:
         with atomic_path(output) as temporary:
             temporary.write_text("".join(_line(row) for row in rows), encoding="utf-8")
@@ -62,18 +74,34 @@ def decode(
         print("\n\n".join(_block(row) for row in rows))
 
 
-def rows_of(readings: "Readings") -> list[dict[str, Any]]:
-    """One row for each text: text, response, decoded, cosine, shuffled (None where there is no other text)."""
+def rows_of(readings: "Readings", badges: "list[Badge] | None" = None) -> list[dict[str, Any]]:
+    """One row for each text: text, response, decoded, cosine, shuffled, gap, level.
+
+    `shuffled` is None where there is no other text, `gap` and `level` are where there are no badges.
+    """
     from workbench.decoding.trust import shuffled
 
     null = shuffled(readings)
     null = None if math.isnan(null) else round(null, 4)
     columns = zip(
-        readings.texts, readings.responses, readings.decoded, readings.round_trip.tolist(), strict=True
+        readings.texts,
+        readings.responses,
+        readings.decoded,
+        readings.round_trip.tolist(),
+        [None] * len(readings.texts) if badges is None else badges,
+        strict=True,
     )
     return [
-        {"text": text, "response": response, "decoded": decoded, "cosine": round(cosine, 4), "shuffled": null}
-        for text, response, decoded, cosine in columns
+        {
+            "text": text,
+            "response": response,
+            "decoded": decoded,
+            "cosine": round(cosine, 4),
+            "shuffled": null,
+            "gap": None if badge is None else round(badge.gap, 4),
+            "level": None if badge is None else badge.level,
+        }
+        for text, response, decoded, cosine, badge in columns
     ]
 
 
@@ -83,9 +111,10 @@ def _line(row: dict[str, Any]) -> str:
 
 def _block(row: dict[str, Any]) -> str:
     null = "" if row["shuffled"] is None else f"  (shuffled pairs {row['shuffled']:.2f})"
+    badge = "" if row["level"] is None else f"  gap {row['gap']:+.2f}  {row['level']}"
     return (
         f"text      {row['text']}\n"
         f"response  {row['response']}\n"
         f"decoded   {row['decoded']}\n"
-        f"cosine    {row['cosine']:.2f}{null}"
+        f"cosine    {row['cosine']:.2f}{null}{badge}"
     )

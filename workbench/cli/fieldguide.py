@@ -131,6 +131,47 @@ def lifter(
         say.note(f"report in {output}")
 
 
+@app.command("trust")
+def trust(
+    embedder: options.EmbedderPath = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Folder with eval.jsonl; else the shipped one.")
+    ] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option("--reference", help="A file of texts to measure trust against; else training queries."),
+    ] = None,
+    items: Annotated[int, typer.Option("--items", min=2, help="How many held-out queries.")] = 200,
+    seed: Annotated[int, typer.Option("--seed", help="Draws the queries and the random vectors.")] = 0,
+    output: Annotated[Path | None, typer.Option("--output", help="Also write the report as .json.")] = None,
+    backbone: Annotated[
+        str | None, typer.Option("--backbone", help="Instead of the one the embedder names.")
+    ] = None,
+    device: options.Device = "auto",
+    dtype: options.Dtype = "auto",
+) -> None:
+    """Measure the badges: true against shuffled pairs, and vectors that no text encodes to.
+
+    The reference that badges are measured against is made of queries that are not in the exam.
+    """
+    if output is not None:
+        options.check_output(output, (".json",))
+    if data is not None and not (data / "eval.jsonl").is_file():
+        raise UsageError(f"no such file: {data / 'eval.jsonl'}")
+
+    from workbench import load_embedder
+    from workbench.cli.judge import reference_of
+    from workbench.evaluation.trust import evaluate as measure
+    from workbench.files import write_json
+
+    loaded = load_embedder(embedder, backbone=backbone, device=device, dtype=dtype)
+    report = measure(loaded, reference_of(loaded, reference), data=data, items=items, seed=seed)
+    print(report.table())
+    if output is not None:
+        write_json(output, report.to_dict())
+        say.note(f"report in {output}")
+
+
 @app.command("atlas")
 def atlas(
     output: Annotated[Path, typer.Option("--output", help="The atlas: a .parquet file.")],

@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -64,16 +63,6 @@ class Embedder(ABC):
         cls, backbone: Backbone, config: dict[str, Any], tensors: dict[str, Tensor], prompts: dict[str, str]
     ) -> "Embedder":
         """The embedder that `config`, `tensors` and `prompts` describe; raises WorkbenchError where they disagree."""
-
-    @classmethod
-    def from_pretrained(cls, path: str | Path, **options: Any) -> "Embedder":
-        """`load_embedder(path, **options)`, which must be of this class; UsageError where it is not."""
-        from workbench.embedders.artifact import load_embedder
-
-        found = load_embedder(path, **options)
-        if not isinstance(found, cls):
-            raise UsageError(f"{path} is a {type(found).__name__} ({found.method}), not a {cls.__name__}")
-        return found
 
     def language_model(self) -> AbstractContextManager[Backbone]:
         """The backbone as the plain language model that decodes: as it is, unless a method fine-tunes it."""

@@ -28,6 +28,8 @@ COMMANDS = {
     "fieldguide/": "workbench fieldguide build --output data/fieldguide",
     "embedders/llm2vec-gen/": "make embedder",
     "embedders/gem/": "make gem",
+    "teachers/": "make teacher",
+    "lifters/": "make lifter",
     "atlas/": "workbench fieldguide atlas --output data/atlas/default.parquet",
 }
 
@@ -56,7 +58,7 @@ def write_manifest(data: Path) -> None:
     lines = [
         "# The shipped default",
         "",
-        "Made by `make fieldguide` and `make gem` from the tables in `workbench/fieldguide/tables` and seed 0;",
+        "Made by `make fieldguide gem teacher lifter` from the tables in `workbench/fieldguide/tables` and seed 0;",
         "the steps are the commands below, in this order of need: field guide, corpus, embedder, report, atlas.",
         "All of it is ours, under the licence of the project (MIT). `workbench fieldguide manifest` writes this list.",
         "",

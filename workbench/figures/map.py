@@ -61,14 +61,17 @@ def _points(data: MapData, group: str, number: int, dark: bool) -> go.Scatter | 
         mode="markers",
         name=palette.label(group.replace("_", " ") or "no group", 24, 1),
         customdata=rows,
-        text=[
-            f"<b>{palette.label(data.texts[row])}</b><br>→ {palette.label(data.decoded[row])}" for row in rows
-        ],
+        text=[_hover(data, row) for row in rows],
         hovertemplate="%{text}<extra>%{fullData.name}</extra>",
         marker=marker,
         selected={"marker": {"opacity": marker["opacity"]}},
         unselected={"marker": {"opacity": marker["opacity"]}},
     )
+
+
+def _hover(data: MapData, row: int) -> str:
+    decoded = f"<br>→ {palette.label(data.decoded[row])}" if data.decoded[row] else ""
+    return f"<b>{palette.label(data.texts[row])}</b>{decoded}"
 
 
 def _add_neighbourhood(figure: go.Figure, data: MapData, focus: int, rows: Sequence[int], dark: bool) -> None:

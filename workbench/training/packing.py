@@ -11,7 +11,7 @@ from workbench.backbone import Backbone
 
 SPARE, WIDTHS = 1.15, 32
 """A row is this much wider than the longest text, rounded up to a multiple of WIDTHS: wider rows fill better, their
-attention costs more, and every new shape costs a CPU time (`python -m benchmarks.training` shows what that gives)."""
+attention costs more, and every new shape costs a CPU time (`python -m benchmarks.packing` shows what that gives)."""
 
 
 class PackedRows(NamedTuple):

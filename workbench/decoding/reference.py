@@ -1,0 +1,165 @@
+"""What an embedder's readings are measured against: figures of true and of shuffled pairs, made once and kept."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from workbench.config import Config
+from workbench.decoding.decode import decode
+from workbench.decoding.figures import Figures, Foils, embed_documents, figures, partners
+from workbench.decoding.manifold import VARIANCE, Manifold
+from workbench.embedders.base import Embedder
+from workbench.embedders.llm2vec_gen import LLM2VecGen
+from workbench.errors import UsageError, WorkbenchError
+from workbench.files import hash_bytes, shipped, write_json
+
+SCHEMA = 1
+TEXTS, FEWEST = 104, 16
+"""Texts that a reference is made of where none are given, and the fewest that make one."""
+FOILS = 8
+ONE_IN = 20
+"""A shuffled pair gets a score that counts as high once in so many."""
+FAR = 4.0
+"""A block is too far off when it lies so many standard deviations beyond the mean of known ones."""
+MAX_NEW_TOKENS = 64
+
+
+@dataclass(frozen=True)
+class Reference(Config):
+    """What an embedder's figures are like where they are known: with texts of true and of shuffled pairs."""
+
+    embedder: str
+    """The embedder's fingerprint."""
+    texts: list[str]
+    """The first half says where soft prompts lie, the second how far from there they still do."""
+    foils: list[int]
+    """Which of the texts are foils; the pairs are made of the others."""
+    foil_texts: list[str]
+    """What the foils decode to."""
+    margin: list[float]
+    """Mean and standard deviation of cosine less null, over shuffled pairs."""
+    gap: list[float]
+    """Mean and standard deviation of the likelihood gap, over shuffled pairs."""
+    true_margin: float
+    """Mean of cosine less null over true pairs, to compare with."""
+    true_gap: float
+    """Mean of the likelihood gap over true pairs, to compare with."""
+    threshold: float
+    """The score that one in ONE_IN shuffled pairs passes."""
+    length: list[float]
+    """Each token's mean log norm."""
+    spread: list[float]
+    """The standard deviation of each token's log norm."""
+    stretch_limit: float
+    """The largest `stretch` of a block that belongs to the embedder's."""
+    outside_limit: float
+    """The largest `outside` of such a block."""
+
+    def score(self, found: Figures) -> Float[np.ndarray, " b"]:
+        """How far above shuffled pairs: the mean of margin and gap, both in their standard deviations from their means.
+
+        0 is a shuffled pair like any other. Grows with the cosine and with the gap.
+        """
+        (margin, margin_spread), (gap, gap_spread) = self.margin, self.gap
+        return ((found.margin - margin) / margin_spread + (found.gap - gap) / gap_spread) / 2
+
+
+def calibrate(embedder: Embedder, texts: Sequence[str], *, batch_size: int = 64) -> Reference:
+    """The reference that these texts make: they are embedded, decoded, and paired with one another's decodings.
+
+    Raises UsageError for fewer than FEWEST different texts, or a method without soft prompts.
+    """
+    reader, texts = with_soft_prompts(embedder), list(dict.fromkeys(texts))
+    if len(texts) < FEWEST:
+        raise UsageError(f"a reference needs at least {FEWEST} different texts, not {len(texts)}")
+    blocks = reader.represent(texts, batch_size=batch_size).soft_prompts
+    assert blocks is not None  # LLM2Vec-Gen always has them
+    decoded = decode(reader, blocks, max_new_tokens=MAX_NEW_TOKENS, batch_size=batch_size)
+    half = len(texts) // 2
+    chosen = _foils(decoded[:half])
+    foils = Foils(blocks[chosen], embed_documents(reader, [decoded[row] for row in chosen], batch_size))
+    rows = [row for row in range(len(texts)) if row not in chosen]
+    said = [decoded[row] for row in rows]
+    pairs = [*said, *(said[row] for row in partners(said))]
+    found = figures(reader, foils, blocks[rows + rows], pairs, batch_size=batch_size)
+    true, shuffled, manifold = found[: len(rows)], found[len(rows) :], Manifold.of(blocks[:half])
+    known: dict[str, Any] = {
+        "embedder": embedder.fingerprint(),
+        "texts": texts,
+        "foils": chosen,
+        "foil_texts": [decoded[row] for row in chosen],
+        "margin": _mean_and_spread(shuffled.margin),
+        "gap": _mean_and_spread(shuffled.gap),
+        "true_margin": float(true.margin.mean()),
+        "true_gap": float(true.gap.mean()),
+        "length": manifold.length.tolist(),
+        "spread": manifold.spread.tolist(),
+        "stretch_limit": _limit(manifold.stretch(blocks[half:]), 1.0),
+        "outside_limit": _limit(manifold.outside(blocks[half:]), 1 - VARIANCE),
+    }
+    scores = Reference(**known, threshold=0.0).score(shuffled)
+    return Reference(**known, threshold=float(np.quantile(scores, 1 - 1 / ONE_IN)))
+
+
+def load_reference(
+    embedder: Embedder,
+    texts: Sequence[str] | None = None,
+    *,
+    cache_dir: Path | str,
+    report: Callable[[str], None] | None = None,
+) -> Reference:
+    """The reference of these texts (`known_texts` without any), made once for each embedder and kept in `cache_dir`.
+
+    `report` is told before one is made, which takes a while. Raises WorkbenchError for a kept one that is damaged.
+    """
+    with_soft_prompts(embedder)
+    texts = known_texts() if texts is None else list(texts)
+    name = hash_bytes(str(SCHEMA), embedder.fingerprint(), json.dumps(texts))[:24]
+    path = Path(cache_dir) / "trust" / f"{name}.json"
+    if path.is_file():
+        try:
+            return Reference.from_json(path.read_text(encoding="utf-8"))
+        except (UsageError, TypeError, UnicodeDecodeError) as error:
+            raise WorkbenchError(f"{path} is damaged; delete it, and it is made again ({error})") from error
+    if report is not None:
+        report(f"measuring once what trust means for this embedder, on {len(texts)} texts")
+    made = calibrate(embedder, texts)
+    write_json(path, made.to_dict())
+    return made
+
+
+def known_texts(count: int = TEXTS, seed: int = 0) -> list[str]:
+    """Some of the field guide's training queries, drawn by the seed; none of them is in its exam."""
+    lines = shipped("fieldguide", "queries.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line)["query"] for line in random.Random(seed).sample(lines, min(count, len(lines)))]
+
+
+def with_soft_prompts(embedder: Embedder) -> LLM2VecGen:
+    """The embedder, if it is one whose encodings hold soft prompts; UsageError where it is not."""
+    if not isinstance(embedder, LLM2VecGen):
+        raise UsageError(f"a {embedder.method} embedder has no soft prompts; take an LLM2Vec-Gen embedder")
+    return embedder
+
+
+def _foils(decoded: list[str]) -> list[int]:
+    """The first FOILS rows that say something new; where there are fewer, the first of the others too."""
+    first = {text: row for row, text in reversed(list(enumerate(decoded)))}.values()
+    return sorted([*sorted(first), *sorted(set(range(len(decoded))) - set(first))][:FOILS])
+
+
+def _mean_and_spread(values: Float[np.ndarray, " b"]) -> list[float]:
+    return [float(values.mean()), max(float(values.std()), 1e-6)]
+
+
+def _limit(distances: Float[Tensor, " b"], least: float) -> float:
+    """FAR beyond the mean of known blocks; not below what a known block may have by definition of the measure."""
+    return max(float(distances.mean() + FAR * distances.std()), least)
