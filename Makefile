@@ -32,11 +32,11 @@ embedder:  ## the shipped embedder again, from the cached responses
 		--dtype bfloat16 --bf16 on --output data/embedders/llm2vec-gen
 
 GEM = workbench train gem --texts data/fieldguide/corpus.jsonl --batch-size 32 --epochs 2 --lr 6e-4 --warmup-steps 50 \
-	--lora-rank 64 --lora-alpha 128 --layer 2 --share-insertion 0.2 --share-reconstruction 0 --share-soft-prompt 0.8 \
+	--lora-rank 64 --lora-alpha 128 --layer 2 --share-insertion 0.15 --share-reconstruction 0 --share-soft-prompt 0.85 \
 	--dtype bfloat16 --bf16 on
 
 gem:  ## the shipped GEM embedder again, its control without special tokens, and what both show
-	$(GEM) --p 0.25 --prefix-dropout 0.3 --alpha 0.5 --alpha-start 2600 --contrastive-lr 6e-4 --output data/embedders/gem
+	$(GEM) --p 0.15 --prefix-dropout 0.3 --alpha 0.5 --alpha-start 2850 --contrastive-lr 6e-4 --output data/embedders/gem
 	$(GEM) --p 1 --alpha 0 --output runs/gem-control
 	workbench fieldguide evaluate --embedder data/embedders/gem --control runs/gem-control \
 		--output data/fieldguide/gem_report.json

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -18,18 +17,11 @@ from workbench.backbone.generation import Answers, Progress, Sampling
 from workbench.backbone.head import head_of
 from workbench.backbone.kernels import attention_kernel
 from workbench.backbone.load import FIELDGUIDE, load
+from workbench.backbone.padding import PaddedBatch, pad
 from workbench.backbone.prompts import Prompts, Template, Tokenized, eos_ids
 from workbench.errors import UsageError, WorkbenchError
 from workbench.hub import HubAccess
 from workbench.masks import to_additive
-
-
-class PaddedBatch(NamedTuple):
-    """A batch of token ids; `mask` is True at real tokens, `positions` count the real tokens of a row from 0."""
-
-    ids: Int[Tensor, "b t"]
-    mask: Bool[Tensor, "b t"]
-    positions: Int[Tensor, "b t"]
 
 
 class HiddenStates(NamedTuple):
@@ -53,8 +45,8 @@ class Backbone:
         self.vocab_size: int = config.vocab_size
         self.max_length: int = getattr(config, "max_position_embeddings", None) or 2**31
         self.eos_ids: tuple[int, ...] = eos_ids(self._prompts, model, id)
-        pad = tokenizer.pad_token_id
-        self.pad_id: int = self.eos_ids[0] if pad is None else pad
+        filler = tokenizer.pad_token_id
+        self.pad_id: int = self.eos_ids[0] if filler is None else filler
 
     @classmethod
     def load(
@@ -137,14 +129,7 @@ class Backbone:
 
     def pad(self, ids: list[list[int]], side: Literal["left", "right"] = "left") -> PaddedBatch:
         """One batch on the backbone's device, padded on one side; positions of padding are 0."""
-        lengths = torch.tensor([len(row) for row in ids])
-        width = int(lengths.max()) if ids else 0
-        column = torch.arange(width)
-        mask = column >= width - lengths[:, None] if side == "left" else column < lengths[:, None]
-        padded = torch.full(mask.shape, self.pad_id, dtype=torch.long)
-        padded[mask] = torch.tensor(list(chain.from_iterable(ids)), dtype=torch.long)
-        positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
-        return PaddedBatch(*(part.to(self.device) for part in (padded, mask, positions)))
+        return pad(ids, side, self.pad_id, self.device)
 
     def embed(self, ids: Int[Tensor, "b t"]) -> Float[Tensor, "b t d"]:
         """Input embeddings of token ids."""
