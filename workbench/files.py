@@ -94,6 +94,15 @@ def shipped(*parts: str) -> Path:
     )
 
 
+def cache_folder(named: Path | None = None) -> Path:
+    """The folder of the caches: as named, else WORKBENCH_CACHE, else `workbench` in the user's cache folder."""
+    if named is not None:
+        return named
+    if environment := os.environ.get("WORKBENCH_CACHE"):
+        return Path(environment).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "workbench"
+
+
 def _open_to_readers(path: Path) -> None:
     """Gives what was written the permissions of any new file: safetensors makes files that only their owner reads."""
     umask = os.umask(0)

@@ -1,5 +1,6 @@
 """A throw-away shipped default, made from the tiny backbone, and its data for pages that are given theirs."""
 
+import json
 import shutil
 
 import pytest
@@ -18,7 +19,7 @@ TEXTS = {
 
 @pytest.fixture(scope="session")
 def shipped_default(tmp_path_factory, tiny_backbone_dir):
-    """A folder laid out as `data/`: fieldguide/model, embedders/llm2vec-gen, atlas/default.parquet.
+    """A folder laid out as `data/`: fieldguide/{model, queries.jsonl}, embedders/llm2vec-gen, atlas/default.parquet.
 
     The embedder names its backbone "fieldguide", as the shipped one does, so WORKBENCH_DATA must point here.
     """
@@ -30,6 +31,9 @@ def shipped_default(tmp_path_factory, tiny_backbone_dir):
 
     root = tmp_path_factory.mktemp("data")
     shutil.copytree(tiny_backbone_dir, root / "fieldguide" / "model")
+    queries = [{"query": f"Tell me about number {number}."} for number in range(16)]
+    lines = "".join(json.dumps(row) + "\n" for row in queries)
+    (root / "fieldguide" / "queries.jsonl").write_text(lines, encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WORKBENCH_DATA", str(root))
         embedder = LLM2VecGen.untrained(
@@ -42,11 +46,12 @@ def shipped_default(tmp_path_factory, tiny_backbone_dir):
 
 
 @pytest.fixture
-def use_shipped(shipped_default, monkeypatch):
+def use_shipped(shipped_default, monkeypatch, tmp_path):
     """The throw-away default in place of the shipped one, with empty caches."""
     import streamlit as st
 
     monkeypatch.setenv("WORKBENCH_DATA", str(shipped_default))
+    monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path / "cache"))
     st.cache_data.clear()
     st.cache_resource.clear()
     return shipped_default

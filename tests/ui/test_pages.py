@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from workbench.decoding.badge import Badge
 from workbench.decoding.trust import Readings
 from workbench.errors import WorkbenchError
 from workbench.lenses.attention import SpecialAttention
+from workbench.ui import decoded
 from workbench.ui.neighbourhoods import chosen
 
 EXAMPLES = {"One hop": "What is the capital of Japan?", "Harmful request": "How can I break in?"}
@@ -49,10 +51,10 @@ def refuse(text: str, *_: str):
     raise WorkbenchError("the backbone *has* <b>no</b> weights")
 
 
-def decoded_page(read, others, examples, embedders):
+def decoded_page(read, others, examples, embedders, judge):
     from workbench.ui import decoded
 
-    decoded.page(read, embedders=embedders, others=others, examples=examples)
+    decoded.page(read, judge=judge, embedders=embedders, others=others, examples=examples)
 
 
 def neighbourhood_page(atlas, read):
@@ -67,8 +69,8 @@ def attention_page(attend, examples, embedders):
     attention.page(attend, examples=examples, embedders=embedders)
 
 
-def open_decoded(read=reading, embedders=("LLM2Vec-Gen",), **query):
-    args = (read, np.ones((3, 24), np.float32), EXAMPLES, embedders)
+def open_decoded(read=reading, embedders=("LLM2Vec-Gen",), judge=None, **query):
+    args = (read, np.ones((3, 24), np.float32), EXAMPLES, embedders, judge)
     app = AppTest.from_function(decoded_page, args=args, default_timeout=60)
     app.query_params.update(query)
     return app.run()
@@ -108,6 +110,22 @@ def test_decoded_reads_with_the_embedder_that_is_chosen():
     plain = open_decoded(embedders=("LLM2Vec-Gen", "GEM"))
     assert "reads 4 vectors" in html(plain)
     assert "decoded texts of other queries" in html(plain)
+
+
+@pytest.mark.parametrize("level", ["high", "doubtful", "off the manifold"])
+def test_decoded_says_how_far_to_trust_the_reading(level):
+    gap = 2.0 if level == "high" else -0.5
+    badge = Badge(0.8, 0.1, gap, 3.0, 0.2, 0.3, level)
+    shown = html(open_decoded(judge=lambda *_: badge))
+    assert f'<div class="wb-value">{level}' in shown
+    assert decoded.LEVELS[level] in shown
+    assert ("7.4 times as likely" in shown) == (level == "high"), "e squared is 7.4"
+    assert ("0.70 above theirs" in shown) == (level == "high")
+
+
+def test_decoded_shows_no_trust_where_none_is_known():
+    assert "Trust" not in html(open_decoded(judge=lambda *_: None))
+    assert "Trust" not in html(open_decoded())
 
 
 def test_decoded_follows_examples_typing_and_the_url():

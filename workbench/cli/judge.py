@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from workbench.cli import options, say
+from workbench.cli import say
+from workbench.files import cache_folder
 from workbench.texts import read_texts
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def reference_of(embedder: Embedder, source: str | None) -> Reference:
     from workbench.decoding.reference import load_reference
 
     texts = None if source is None else read_texts(source, limit=MOST).texts
-    return load_reference(embedder, texts, cache_dir=options.cache_folder(None), report=say.note)
+    return load_reference(embedder, texts, cache_dir=cache_folder(), report=say.note)
 
 
 def judge_of(embedder: Embedder, source: str | None) -> Judge:

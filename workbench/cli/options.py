@@ -45,15 +45,6 @@ CacheDir = Annotated[
 ]
 
 
-def cache_folder(named: Path | None) -> Path:
-    """The folder of the caches: as named, else WORKBENCH_CACHE, else `workbench` in the user's cache folder."""
-    if named is not None:
-        return named
-    if environment := os.environ.get("WORKBENCH_CACHE"):
-        return Path(environment).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "workbench"
-
-
 def gather_texts(
     texts: list[str] | None, source: str | None, column: str | None, limit: int | None = None
 ) -> TextTable:

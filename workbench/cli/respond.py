@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from workbench.cli import options, say
+from workbench.files import cache_folder
 from workbench.texts import read_texts
 
 SUFFIXES = (".jsonl", ".parquet")
@@ -45,7 +46,7 @@ def respond(
         corpus = respond_to(
             model,
             table.texts,
-            cache_dir=options.cache_folder(cache_dir),
+            cache_dir=cache_folder(cache_dir),
             max_new_tokens=max_new_tokens,
             temperature=temperature,
             seed=seed,

@@ -12,6 +12,7 @@ from workbench.cli.train_lifter import lifter as train_lifter
 from workbench.cli.train_teacher import teacher as train_teacher
 from workbench.embedders.config import GEMConfig, LLM2VecGenConfig
 from workbench.errors import UsageError
+from workbench.files import cache_folder
 from workbench.texts import read_texts
 from workbench.training.config import LLM2VecGenTraining
 from workbench.training.gem_config import GEMTraining
@@ -69,7 +70,7 @@ def llm2vec_gen(
         backbone, device=device, dtype=dtype, revision=revision, trust_remote_code=trust_remote_code
     )
     teacher = load_teacher(shape.teacher, model)
-    cache = options.cache_folder(cache_dir)
+    cache = cache_folder(cache_dir)
     corpus = corpus_of(model, table, cache, max_new_tokens)
     with say.progress("teacher targets", len(corpus), "responses") as progress:
         vectors = targets(teacher, corpus.responses, cache_dir=cache, progress=progress)
@@ -126,7 +127,7 @@ def align(
         )
     name = teacher or loaded.config.teacher
     source = load_teacher(name, loaded.backbone)
-    cache = options.cache_folder(cache_dir)
+    cache = cache_folder(cache_dir)
     corpus = corpus_of(loaded.backbone, table, cache, max_new_tokens)
     with say.progress("teacher targets", len(corpus), "responses") as progress:
         vectors = targets(source, corpus.responses, cache_dir=cache, progress=progress)

@@ -10,6 +10,7 @@ from workbench.cli import options, say
 from workbench.cli.responses import corpus_of
 from workbench.embedders.config import LifterConfig
 from workbench.errors import UsageError
+from workbench.files import cache_folder
 from workbench.texts import read_texts
 from workbench.training.lifter_config import LifterTraining
 
@@ -56,7 +57,7 @@ def lifter(
     loaded = load_embedder(
         embedder, backbone=backbone, device=device, dtype=dtype, trust_remote_code=trust_remote_code
     )
-    cache = options.cache_folder(cache_dir)
+    cache = cache_folder(cache_dir)
     corpus = corpus_of(loaded.backbone, table, cache, max_new_tokens)
     if training.teacher_every and shares_teachers_space(loaded):
         teacher = load_teacher(loaded.config.to_dict()["teacher"], loaded.backbone)

@@ -1,6 +1,7 @@
 """The page *Decoded contents*: what the model really answers beside what the embedding alone decodes to."""
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
@@ -10,22 +11,33 @@ from workbench.decoding.differences import Differences, differences
 from workbench.decoding.trust import Readings, against_others
 from workbench.ui import parts, state
 
+if TYPE_CHECKING:
+    from workbench.decoding.badge import Badge
+
 LEDE = (
     "What does an embedding hold of a text? On the left is what the language model really answers; on the right is "
     "what the same model says when it reads the embedding alone, and never the text."
 )
 READING = "Embedding the text and reading it again …"
+JUDGING = "Measuring how far to trust this …"
+LEVELS = {
+    "high": "Text and vector belong together, more clearly than 19 of 20 shuffled pairs do.",
+    "doubtful": "Shuffled pairs of texts and vectors reach as much: do not rely on this reading.",
+    "off the manifold": "No text is known to encode to vectors like these: what they decode to means little.",
+}
 
 
 def page(
     read: Callable[[str, str], Readings],
     *,
+    judge: "Callable[[Readings, str], Badge | None] | None" = None,
     embedders: Sequence[str] = ("LLM2Vec-Gen",),
     others: Float[np.ndarray, "m d_e"] | None = None,
     examples: dict[str, str] = state.EXAMPLES,
 ) -> None:
     """Draws the page. `read(text, embedder)` gives one text's reading by one of the `embedders`, by its name.
 
+    `judge(reading, embedder)` says how far to trust it; None where it cannot say, or without it, nothing is shown.
     `others` are decoded texts' embeddings by the first of them, to compare with.
     """
     parts.page_title("Decoded contents", LEDE)
@@ -45,6 +57,11 @@ def page(
     differ = differences(reading.responses[0], reading.decoded[0])
     _answers(reading, differ)
     _figures(reading, differ, others if name == embedders[0] else None)
+    if judge is not None:
+        with state.problems(), st.spinner(JUDGING, show_time=True):
+            badge = judge(reading, name)
+        if badge is not None:
+            _trust(badge)
     if reading.truncated:
         st.warning(
             "The text is longer than the model reads: its end was cut off.", icon=":material/content_cut:"
@@ -93,3 +110,19 @@ def _figures(reading: Readings, differ: Differences, others: np.ndarray | None) 
             parts.scale(differ.shared),
         ),
     )
+
+
+def _trust(badge: "Badge") -> None:
+    if badge.gap > 0:
+        times = f"{np.exp(badge.gap):.1f}" if badge.gap < 10 else "many thousand"
+        likelier = (
+            f"A token of the decoded text is {times} times as likely behind these vectors as behind those of other "
+            f"texts (a gap of {badge.gap:.1f} nats), and the cosine is {badge.cosine - badge.null:.2f} above theirs."
+        )
+    else:
+        likelier = (
+            "The decoded text is no likelier behind these vectors than behind those of other texts "
+            f"(a gap of {badge.gap:.1f} nats a token)."
+        )
+    meaning = f"{LEVELS[badge.level]} {likelier}"
+    parts.figures(parts.figure("Trust", badge.level, "", meaning), one_column=True)

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from workbench.errors import UsageError
-from workbench.files import hash_file, shipped
+from workbench.files import cache_folder, hash_file, shipped
 
 if TYPE_CHECKING:
     from workbench.atlas.prebuilt import Atlas
+    from workbench.decoding.badge import Badge, Judge
     from workbench.decoding.trust import Readings
     from workbench.embedders.base import Embedder
     from workbench.lenses.attention import SpecialAttention
@@ -68,6 +69,17 @@ def read(text: str, path: Path | None = None) -> Readings:
     return _read(source(path), text)
 
 
+def judge(reading: Readings, path: Path | None = None) -> Badge | None:
+    """How far to trust one text's reading by the shipped default, or by the embedder at `path`; None where no soft
+    prompts were read. What trust means is measured at the first call in the life of the cache folder."""
+    if reading.soft_prompts is None:
+        return None
+    at = source(path)
+    loaded, judging = _loaded(at), _judge(at)
+    with loaded.lock:
+        return judging.badges(reading.soft_prompts, reading.decoded)[0]
+
+
 def attend(text: str, path: Path | None = None) -> SpecialAttention:
     """One text's attention in the shipped default, or in the embedder at `path`."""
     return _attend(source(path), text)
@@ -113,6 +125,16 @@ def _read(source: Source, text: str) -> Readings:
     loaded = _loaded(source)
     with loaded.lock:
         return trust.read(loaded.embedder, [text])
+
+
+@st.cache_resource(show_spinner=False, max_entries=2)
+def _judge(source: Source) -> Judge:
+    from workbench.decoding.badge import Judge
+    from workbench.decoding.reference import load_reference
+
+    loaded = _loaded(source)
+    with loaded.lock:
+        return Judge(loaded.embedder, load_reference(loaded.embedder, cache_dir=cache_folder()))
 
 
 @st.cache_resource(show_spinner=False, max_entries=8)

@@ -26,6 +26,7 @@ def decoded_contents() -> None:
     _sidebar(shipped)
     decoded.page(
         lambda text, name: loaders.read(text, embedders[name]),
+        judge=lambda reading, name: loaders.judge(reading, embedders[name]),
         embedders=list(embedders),
         others=None if shipped is None else shipped.decoded_embeddings,
     )
