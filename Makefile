@@ -1,4 +1,5 @@
 # The commands of everyday work; each is one line that can be typed by hand.
+# Trainings resume in runs/, and what lies there finished is not trained again: `rm -rf runs` starts anew.
 .PHONY: check lint test bench fieldguide embedder gem teacher lifter app
 
 check: lint test  ## what a change must pass
@@ -18,7 +19,6 @@ bench:  ## speed and memory, as ratios
 fieldguide:  ## the shipped default again, all of it, from its seed: at most an hour on 2 cores
 	workbench fieldguide build --output data/fieldguide
 	workbench respond --queries data/fieldguide/queries.jsonl --output data/fieldguide/corpus.jsonl --max-new-tokens 64
-	rm -rf data/embedders/llm2vec-gen
 	$(MAKE) embedder
 	workbench fieldguide evaluate --output data/fieldguide/report.json
 	workbench fieldguide atlas --output data/atlas/default.parquet
@@ -36,19 +36,21 @@ GEM = workbench train gem --texts data/fieldguide/corpus.jsonl --batch-size 32 -
 	--dtype bfloat16 --bf16 on
 
 gem:  ## the shipped GEM embedder again, its control without special tokens, and what both show
-	$(GEM) --p 0.15 --prefix-dropout 0.3 --alpha 0.5 --alpha-start 2850 --contrastive-lr 6e-4 --output data/embedders/gem
+	$(GEM) --p 0.15 --prefix-dropout 0.3 --alpha 0.5 --alpha-start 2850 --contrastive-lr 6e-4 --output runs/gem
 	$(GEM) --p 1 --alpha 0 --output runs/gem-control
+	rm -rf data/embedders/gem && cp -r runs/gem data/embedders/gem
 	workbench fieldguide evaluate --embedder data/embedders/gem --control runs/gem-control \
 		--output data/fieldguide/gem_report.json
 
 teacher:  ## the shipped LLM2Vec-style teacher again
 	workbench train teacher --texts data/fieldguide/corpus.jsonl --lr 1e-3 --mntp-steps 200 --simcse-lr 5e-4 \
 		--simcse-steps 100 --simcse-batch-size 64 --warmup-steps 20 --dtype bfloat16 --bf16 on \
-		--output data/teachers/llm2vec
+		--output runs/teacher
+	rm -rf data/teachers/llm2vec && mkdir -p data/teachers && cp -r runs/teacher data/teachers/llm2vec
 
 lifter:  ## the shipped lifter again, and what it reads
-	workbench train lifter --queries data/fieldguide/corpus.jsonl --dtype bfloat16 --bf16 on \
-		--output data/lifters/llm2vec-gen
+	workbench train lifter --queries data/fieldguide/corpus.jsonl --dtype bfloat16 --bf16 on --output runs/lifter
+	rm -rf data/lifters/llm2vec-gen && mkdir -p data/lifters && cp -r runs/lifter data/lifters/llm2vec-gen
 	workbench fieldguide lifter --output data/fieldguide/lifter_report.json
 
 app:

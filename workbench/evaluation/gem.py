@@ -74,9 +74,11 @@ def evaluate(
     """Measures a GEM embedder on the held-out items of the field guide (issue 3's figures).
 
     `control` is an embedder trained as many steps on the same texts without special tokens (p = 1), so that more
-    training is not mistaken for a gain; `teacher`, if given, is the baseline of the neighbours; `limit` caps each kind.
+    training is not mistaken for a gain; `teacher`, if given, is the baseline of the neighbours; `limit` caps each kind,
+    except for the neighbours: of few queries hardly two share an answer.
     """
-    items = limited(read_exam((data or shipped("fieldguide")) / "eval.jsonl"), limit)
+    exam = read_exam((data or shipped("fieldguide")) / "eval.jsonl")
+    items = limited(exam, limit)
     queries = [item.query for item in items]
     encoding = embedder.represent(queries)
     assert encoding.special_cache is not None
@@ -87,11 +89,11 @@ def evaluate(
         known = [i for i, item in enumerate(items) if item.kind in kinds and own.right[i]]
         kept[name] = sum(through.right[i] for i in known) / len(known) if known else float("nan")
         counts[name] = len(known)
-    rows = [i for i, item in enumerate(items) if item.kind == "one_hop"]
-    answers = [items[i].accept[0] for i in rows]
-    neighbours = {"gem": same_answer(encoding.embedding.numpy()[rows], answers)}
+    asked = [item for item in exam if item.kind == "one_hop"]
+    texts, answers = [item.query for item in asked], [item.accept[0] for item in asked]
+    neighbours = {"gem": same_answer(embedder.represent(texts).embedding.numpy(), answers)}
     if teacher is not None:
-        neighbours[teacher.id] = same_answer(teacher.embed([queries[i] for i in rows]), answers)
+        neighbours[teacher.id] = same_answer(teacher.embed(texts), answers)
     language = {"the LM before": speak(embedder.backbone, items)}
     for name, model in {"GEM's LM": embedder, "control": control}.items():
         if model is not None:
