@@ -22,6 +22,7 @@ fieldguide:  ## the shipped default again, all of it, from its seed: at most an 
 	$(MAKE) embedder
 	workbench fieldguide evaluate --output data/fieldguide/report.json
 	workbench fieldguide atlas --output data/atlas/default.parquet
+	rm -rf data/trust && workbench fieldguide trust --keep data/trust/default.json
 	workbench fieldguide manifest
 
 embedder:  ## the shipped embedder again, from the cached responses

@@ -76,8 +76,8 @@ Made by `{COMMAND}{options}`. Every figure is a share of held-out queries (`data
 other columns ask whether the nearest other query, by cosine, has the same answer (one-hop questions; only answers that
 two of them share count), the same emotion, or is a harmful request (or a harmless look-alike) too.
 
-HyDE lets the model write {answers} answers to a query before anything is embedded; every other row reads it once. Queries
-go in behind the "query" instruction where an embedder has one (`workbench fieldguide evaluate` gives none).
+HyDE lets the model write {answers} answers to a query before anything is embedded; every other row reads it once.
+Queries go in behind the "query" instruction where an embedder has one (`workbench fieldguide evaluate` gives none).
 """
 
 

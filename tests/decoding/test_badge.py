@@ -18,6 +18,7 @@ from workbench.embedders.config import GEMConfig, LLM2VecGenConfig
 from workbench.embedders.gem import GEM
 from workbench.embedders.llm2vec_gen import LLM2VecGen
 from workbench.errors import FingerprintMismatch, UsageError, WorkbenchError
+from workbench.files import write_json
 
 WORDS = ("gold", "lion", "river", "city", "guitar", "friend", "picture", "number")
 TEXTS = [f"{start} {word}?" for word in WORDS for start in ("What is a", "Tell me about the", "Who has a")]
@@ -209,6 +210,21 @@ def test_a_reference_is_made_once(embedder, tmp_path, monkeypatch):
     file.write_text("{}")
     with pytest.raises(WorkbenchError, match="is damaged; delete it"):
         load_reference(embedder, TEXTS, cache_dir=tmp_path)
+
+
+def test_a_shipped_reference_serves_its_own_embedder_alone(embedder, tiny_backbone, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORKBENCH_DATA", str(tmp_path))
+    standard = calibrate(embedder, TEXTS)
+    write_json(tmp_path / "trust" / "default.json", standard.to_dict())
+    monkeypatch.setattr(references, "calibrate", lambda *_: pytest.fail("made again"))
+    assert load_reference(embedder, cache_dir=tmp_path / "cache") == standard
+    monkeypatch.setattr(references, "calibrate", calibrate)
+    monkeypatch.setattr(references, "known_texts", lambda: TEXTS)
+    other = LLM2VecGen.untrained(tiny_backbone, embedder.config, seed=1)
+    assert load_reference(other, cache_dir=tmp_path / "cache").embedder == other.fingerprint()
+    (tmp_path / "trust" / "default.json").write_text("{}")
+    with pytest.raises(WorkbenchError, match="is damaged"):
+        load_reference(embedder, cache_dir=tmp_path / "cache")
 
 
 def test_foils_say_different_things_where_they_can():

@@ -144,6 +144,9 @@ def trust(
     items: Annotated[int, typer.Option("--items", min=2, help="How many held-out queries.")] = 200,
     seed: Annotated[int, typer.Option("--seed", help="Draws the queries and the random vectors.")] = 0,
     output: Annotated[Path | None, typer.Option("--output", help="Also write the report as .json.")] = None,
+    keep: Annotated[
+        Path | None, typer.Option("--keep", help="Also write the reference as .json, as it ships.")
+    ] = None,
     backbone: Annotated[
         str | None, typer.Option("--backbone", help="Instead of the one the embedder names.")
     ] = None,
@@ -154,8 +157,8 @@ def trust(
 
     The reference that badges are measured against is made of queries that are not in the exam.
     """
-    if output is not None:
-        options.check_output(output, (".json",))
+    for file in filter(None, (output, keep)):
+        options.check_output(file, (".json",))
     if data is not None and not (data / "eval.jsonl").is_file():
         raise UsageError(f"no such file: {data / 'eval.jsonl'}")
 
@@ -165,7 +168,11 @@ def trust(
     from workbench.files import write_json
 
     loaded = load_embedder(embedder, backbone=backbone, device=device, dtype=dtype)
-    report = measure(loaded, reference_of(loaded, reference), data=data, items=items, seed=seed)
+    standard = reference_of(loaded, reference)
+    if keep is not None:
+        write_json(keep, standard.to_dict())
+        say.note(f"reference in {keep}")
+    report = measure(loaded, standard, data=data, items=items, seed=seed)
     print(report.table())
     if output is not None:
         write_json(output, report.to_dict())

@@ -119,22 +119,38 @@ def load_reference(
 ) -> Reference:
     """The reference of these texts (`known_texts` without any), made once for each embedder and kept in `cache_dir`.
 
-    `report` is told before one is made, which takes a while. Raises WorkbenchError for a kept one that is damaged.
+    That of the shipped default and the known texts ships. `report` is told before one is made, which takes a while.
+    Raises WorkbenchError for a kept one that is damaged.
     """
     with_soft_prompts(embedder)
+    if texts is None and (ready := _shipped_for(embedder)):
+        return ready
     texts = known_texts() if texts is None else list(texts)
     name = hash_bytes(str(SCHEMA), embedder.fingerprint(), json.dumps(texts))[:24]
     path = Path(cache_dir) / "trust" / f"{name}.json"
     if path.is_file():
-        try:
-            return Reference.from_json(path.read_text(encoding="utf-8"))
-        except (UsageError, TypeError, UnicodeDecodeError) as error:
-            raise WorkbenchError(f"{path} is damaged; delete it, and it is made again ({error})") from error
+        return _read(path)
     if report is not None:
         report(f"measuring once what trust means for this embedder, on {len(texts)} texts")
     made = calibrate(embedder, texts)
     write_json(path, made.to_dict())
     return made
+
+
+def _shipped_for(embedder: Embedder) -> Reference | None:
+    """The reference that ships, if it was made for this embedder."""
+    try:
+        found = _read(shipped("trust", "default.json"))
+    except UsageError:  # none ships beside this default
+        return None
+    return found if found.embedder == embedder.fingerprint() else None
+
+
+def _read(path: Path) -> Reference:
+    try:
+        return Reference.from_json(path.read_text(encoding="utf-8"))
+    except (UsageError, TypeError, UnicodeDecodeError) as error:
+        raise WorkbenchError(f"{path} is damaged; delete it, and it is made again ({error})") from error
 
 
 def known_texts(count: int = TEXTS, seed: int = 0) -> list[str]:

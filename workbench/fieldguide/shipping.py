@@ -30,6 +30,7 @@ COMMANDS = {
     "embedders/gem/": "make gem",
     "teachers/": "make teacher",
     "lifters/": "make lifter",
+    "trust/": "workbench fieldguide trust --keep data/trust/default.json",
     "atlas/": "workbench fieldguide atlas --output data/atlas/default.parquet",
 }
 
