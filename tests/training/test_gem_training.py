@@ -226,3 +226,9 @@ def test_the_contrastive_loss_of_an_early_layer_leaves_later_blocks_alone(make_t
     assert "tokens" in moved
     assert any("layers/0/" in name for name in moved)
     assert not any("layers/1/" in name for name in moved)
+
+
+def test_a_layer_that_is_not_there_is_refused_before_anything_is_written(make_tiny, tmp_path):
+    with pytest.raises(UsageError, match="layer 9 is asked for"):
+        train(make_tiny("llama"), CORPUS, TINY, replace(SHAPE, layer=9), output=tmp_path / "gem")
+    assert not (tmp_path / "gem").exists()

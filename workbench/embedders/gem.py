@@ -102,6 +102,12 @@ def read_marked(
     return Marked(states.last, found[0] if found else states.last, states.cache)
 
 
+def check_layer(backbone: Backbone, layer: int | None) -> None:
+    """UsageError for a layer that the backbone does not have."""
+    if layer is not None and layer > len(backbone.layers):
+        raise UsageError(f"layer {layer} is asked for, but {backbone.id} has {len(backbone.layers)}")
+
+
 @contextmanager
 def _output_of(backbone: Backbone, layer: int | None) -> Iterator[list[Float[Tensor, "b t d"]]]:
     """A list that takes a block's output when the backbone runs inside; it stays empty for no layer."""
@@ -109,8 +115,7 @@ def _output_of(backbone: Backbone, layer: int | None) -> Iterator[list[Float[Ten
     if layer is None:
         yield found
         return
-    if layer > len(backbone.layers):
-        raise UsageError(f"layer {layer} is asked for, but {backbone.id} has {len(backbone.layers)}")
+    check_layer(backbone, layer)
     keep = lambda _, __, output: found.append(output[0] if isinstance(output, tuple) else output)  # noqa: E731
     handle = backbone.layers[layer - 1].register_forward_hook(keep)
     try:

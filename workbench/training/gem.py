@@ -12,7 +12,7 @@ from transformers import get_scheduler
 from workbench.backbone import Backbone
 from workbench.embedders.artifact import CONFIG, load_embedder, save
 from workbench.embedders.config import GEMConfig
-from workbench.embedders.gem import GEM, Marked, pool, read_marked
+from workbench.embedders.gem import GEM, Marked, check_layer, pool, read_marked
 from workbench.leakage import audit_backbone
 from workbench.objectives import contrastive_loss, reconstruction_loss
 from workbench.training.batches import BatchOrder
@@ -47,9 +47,10 @@ def train(
     """Train an embedder on texts (responses empty) or on queries and responses; writes as `llm2vec_gen.train` does.
 
     The backbone itself is left as it is. Raises WorkbenchError where the bottleneck mask does not hold in this
-    backbone, UsageError where `output` holds a run with other settings (unless `resume` is off).
+    backbone, UsageError where `output` holds a run with other settings (unless `resume` is off) or a layer is missing.
     """
     config, embedder_config = config or GEMTraining(), embedder_config or GEMConfig()
+    check_layer(backbone, embedder_config.layer)
     audit_backbone(backbone).require()
     texts = tokenize_texts(backbone, corpus, config, embedder_config.n_special, summaries or [])
     run = Run(Path(output))

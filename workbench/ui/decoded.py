@@ -21,7 +21,7 @@ LEDE = (
 READING = "Embedding the text and reading it again …"
 JUDGING = "Measuring how far to trust this …"
 LEVELS = {
-    "high": "Text and vector belong together, more clearly than 19 of 20 shuffled pairs do.",
+    "high": "Text and vector belong together, more clearly than nearly all shuffled pairs do.",
     "doubtful": "Shuffled pairs of texts and vectors reach as much: do not rely on this reading.",
     "off the manifold": "No text is known to encode to vectors like these: what they decode to means little.",
 }
