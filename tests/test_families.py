@@ -87,7 +87,7 @@ def test_every_eos_id_of_a_model_ends_its_text(make_tiny):
     assert several.generate(several.tokenize(TEXTS).ids, max_new_tokens=4)[0] == []
 
 
-@pytest.mark.parametrize("family", ["llama", "qwen3", "gemma3", "gpt2"])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_bfloat16_stays_near_float32(save_tiny, tmp_path, family):
     embedder, _ = one_step(Backbone.load(str(save_tiny(family))), "llm2vec-gen", tmp_path / "run")
     exact = embedder.represent(TEXTS).embedding

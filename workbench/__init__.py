@@ -7,12 +7,14 @@ if TYPE_CHECKING:
     from workbench.backbone import Backbone
     from workbench.decoding.decode import decode
     from workbench.embedders.artifact import load_embedder
+    from workbench.embedders.auto import AutoEmbedder
     from workbench.embedders.encoding import Encoding
 
 __version__ = "0.1.0"
-__all__ = ["Backbone", "Encoding", "__version__", "decode", "load_embedder"]
+__all__ = ["AutoEmbedder", "Backbone", "Encoding", "__version__", "decode", "load_embedder"]
 
 _HOMES = {
+    "AutoEmbedder": "workbench.embedders.auto",
     "Backbone": "workbench.backbone",
     "Encoding": "workbench.embedders.encoding",
     "decode": "workbench.decoding.decode",

@@ -10,6 +10,7 @@ import pytest
 
 from workbench.backbone import Backbone
 from workbench.embedders.artifact import check_fingerprint, load_embedder, save
+from workbench.embedders.auto import AutoEmbedder
 from workbench.embedders.config import LLM2VecGenConfig
 from workbench.embedders.llm2vec_gen import LLM2VecGen
 from workbench.errors import FingerprintMismatch, UsageError, WorkbenchError
@@ -40,6 +41,14 @@ def test_reloading_gives_the_same_vectors(saved):
     assert again.config == embedder.config
     assert again.fingerprint() == embedder.fingerprint()
     np.testing.assert_array_equal(again.encode_query(TEXTS), embedder.encode_query(TEXTS))
+
+
+def test_from_pretrained_is_the_same_loader(saved):
+    embedder, folder = saved
+    again = AutoEmbedder.from_pretrained(folder, device="cpu", local_files_only=True)
+    assert again.fingerprint() == embedder.fingerprint()
+    with pytest.raises(TypeError, match="from_pretrained"):
+        AutoEmbedder()
 
 
 def test_reloading_in_another_process_gives_the_same_vectors(saved):
