@@ -12,7 +12,9 @@ class AutoEmbedder:
     """Never made itself: `from_pretrained` gives an embedder of whatever method the artifact holds."""
 
     def __init__(self) -> None:
-        raise TypeError("AutoEmbedder is not made by hand: call AutoEmbedder.from_pretrained(folder or hub id)")
+        raise TypeError(
+            "AutoEmbedder is not made by hand: call AutoEmbedder.from_pretrained(folder or hub id)"
+        )
 
     @staticmethod
     def from_pretrained(id_or_path: str | Path | None = None, **options: Any) -> Embedder:
