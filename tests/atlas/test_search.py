@@ -5,7 +5,7 @@ import pytest
 from stores import SIZE, built, contents, failing_after, make, numbers, write_rows
 
 from workbench.atlas import build as building
-from workbench.atlas.search import Search, build_index, partitions_of, probes_of
+from workbench.atlas.search import FILTERS, Search, build_index, partitions_of, probes_of
 from workbench.atlas.store import Made, open_store
 from workbench.errors import UsageError
 
@@ -59,6 +59,16 @@ def test_a_filter_is_applied_before_the_nearest_are_taken(store):
         same(search.nearest(query, 5, where=where), by_hand(query, [f"text {n}" for n in kept], 5))
 
 
+def test_remembered_filters_are_those_of_the_version_and_few(store):
+    query, search = numbers("anything", SIZE), Search(store)
+    first = search.nearest(query, 5, where="year > 1990")
+    assert search.nearest(query, 5, where="year > 1990") == first
+    for year in range(1950, 1950 + 2 * FILTERS):
+        kept = [f"text {n}" for n in range(200) if 1900 + n % 100 == year]
+        same(search.nearest(query, 5, where=f"year = {year}"), by_hand(query, kept, 5))
+    assert len(search._filters) == FILTERS
+
+
 def test_a_row_finds_its_neighbours_and_not_itself(store):
     row = contents(store.uri)[5]
     hits = Search(store).like(row["id"], 4)
@@ -91,6 +101,9 @@ def test_an_open_search_finds_what_others_write_and_move(tmp_path):
     other = open_store(str(tmp_path / "s"))
     other.table.delete("position IN (3, 150)")
     same(search.nearest(query, 3), by_hand(query, [f"text {n}" for n in range(200) if n not in (3, 150)], 3))
+    assert len(search.nearest(query, 9, where="position < 5")) == 4  # remembered for this version
+    other.table.delete("position = 4")
+    assert len(search.nearest(query, 9, where="position < 5")) == 3
 
 
 def test_above_the_limit_an_index_is_made_and_its_hits_are_refined(tmp_path):
