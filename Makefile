@@ -50,7 +50,8 @@ teacher:  ## the shipped LLM2Vec-style teacher again
 	rm -rf data/teachers/llm2vec && mkdir -p data/teachers && cp -r runs/teacher data/teachers/llm2vec
 
 lifter:  ## the shipped lifter again, and what it reads
-	workbench train lifter --queries data/fieldguide/corpus.jsonl --dtype bfloat16 --bf16 on --output runs/lifter
+	workbench train lifter --queries data/fieldguide/corpus.jsonl --dtype bfloat16 --bf16 on --logging-steps 50 \
+		--output runs/lifter
 	rm -rf data/lifters/llm2vec-gen && mkdir -p data/lifters && cp -r runs/lifter data/lifters/llm2vec-gen
 	workbench fieldguide lifter --output data/fieldguide/lifter_report.json
 

@@ -25,6 +25,7 @@ COMMANDS = {
     "fieldguide/report.json": "workbench fieldguide evaluate --output data/fieldguide/report.json",
     "fieldguide/gem_report.json": "workbench fieldguide evaluate --embedder data/embedders/gem "
     "--output data/fieldguide/gem_report.json",
+    "fieldguide/lifter_report.json": "workbench fieldguide lifter --output data/fieldguide/lifter_report.json",
     "fieldguide/": "workbench fieldguide build --output data/fieldguide",
     "embedders/llm2vec-gen/": "make embedder",
     "embedders/gem/": "make gem",
@@ -59,8 +60,8 @@ def write_manifest(data: Path) -> None:
     lines = [
         "# The shipped default",
         "",
-        "Made by `make fieldguide gem teacher` from the tables in `workbench/fieldguide/tables` and seed 0;",
-        "the steps are the commands below, in this order of need: field guide, corpus, embedder, report, atlas.",
+        "Made by `make fieldguide gem teacher lifter` from the tables in `workbench/fieldguide/tables` and seed 0;",
+        "the steps are the commands below, in this order of need: field guide, corpus, embedder, report, atlas; GEM, teacher, lifter.",
         "All of it is ours, under the licence of the project (MIT). `workbench fieldguide manifest` writes this list.",
         "",
         "| file | bytes | sha256 | made by |",
