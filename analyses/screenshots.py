@@ -12,7 +12,13 @@ from playwright.sync_api import Page, sync_playwright
 ROOT = Path(__file__).parents[1]
 PORT = 8611
 TEXT = "text=Which+continent+is+the+country+whose+capital+is+Paris+on%3F"
-PAGES = {"decoded": f"?{TEXT}", "neighbourhoods": f"neighbourhoods?{TEXT}", "attention": f"attention?{TEXT}"}
+PAGES = {
+    "overview": "",
+    "decoded": f"decoded?{TEXT}&walk=true",
+    "neighbourhoods": f"neighbourhoods?{TEXT}",
+    "attention": f"attention?{TEXT}",
+}
+PAGES |= {"training": "training?run=data/embedders/gem"}
 IDLE = '[data-testid="stApp"][data-test-script-state="notRunning"]'
 
 
@@ -23,6 +29,7 @@ def take(page: Page, address: str, target: Path) -> None:
     page.wait_for_selector("h1")
     page.wait_for_timeout(500)
     page.wait_for_selector(IDLE)
+    page.wait_for_function("!document.querySelector('[data-testid=stSkeleton]')")
     height = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
     page.set_viewport_size({"width": 1280, "height": max(900, height)})
     page.wait_for_timeout(1500)

@@ -55,6 +55,28 @@ def reconstruction_loss(
     return torch.stack(total).sum() / len(wanted)
 
 
+def log_likelihoods(
+    hidden: Float[Tensor, "b t d"],
+    labels: Int[Tensor, "b t"],
+    head: Callable[[Tensor], Tensor],
+    *,
+    chunk: int,
+) -> Float[Tensor, "b t"]:
+    """The log-likelihood of each labelled token on its own, 0 where nothing is labelled; no gradients.
+
+    Arguments as in `reconstruction_loss`, which is the mean of these with the sign turned.
+    """
+    counted = labels != IGNORED
+    table = hidden.new_zeros(labels.shape, dtype=torch.float32)
+    if not bool(counted.any()):
+        return table
+    parts = zip(hidden[counted].split(chunk), labels[counted].split(chunk), strict=True)
+    with torch.no_grad():
+        logs = [head(part).float().log_softmax(dim=-1).gather(1, goal[:, None])[:, 0] for part, goal in parts]
+    table[counted] = torch.cat(logs)
+    return table
+
+
 def contrastive_loss(
     anchors: Float[Tensor, "b d_e"], positives: Float[Tensor, "b d_e"], scale: Float[Tensor, ""]
 ) -> Float[Tensor, ""]:

@@ -10,8 +10,11 @@ from workbench.atlas.neighbours import preserved
 from workbench.atlas.store import open_store
 from workbench.backbone import Backbone
 from workbench.cli.atlas_map import OTHERS, coloured
+from workbench.decoding.badge import Judge
 from workbench.decoding.decode import decode
 from workbench.decoding.lift import read_vectors
+from workbench.decoding.media import ThroughLifter
+from workbench.decoding.reference import calibrate
 from workbench.decoding.trust import cosines
 from workbench.embedders.artifact import load_embedder, save
 from workbench.embedders.config import GEMConfig, LifterConfig
@@ -46,6 +49,14 @@ def lifter_dir(tmp_path_factory, tiny_embedder_dir):
     encoding = embedder.represent(TEXTS)
     lifter.start(encoding.embedding, encoding.soft_prompts)
     return save_lifter(lifter, embedder, tmp_path_factory.mktemp("lifter") / "l")
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory):
+    """A file that references of trust are made of."""
+    path = tmp_path_factory.mktemp("known") / "known.txt"
+    path.write_text("".join(f"Tell me about number {n}.\n" for n in range(18)))
+    return path
 
 
 def lines(ran):
@@ -101,9 +112,9 @@ def test_more_groups_than_colours_are_told_apart_as_far_as_colours_go(capsys):
     assert "2 of 4 groups have a colour of their own" in capsys.readouterr().err
 
 
-def test_a_cluster_says_what_its_mean_soft_prompts_decode_to(cli, store, tiny_embedder_dir, tmp_path):
+def test_a_cluster_says_what_its_mean_soft_prompts_decode_to(cli, store, tiny_embedder_dir, tmp_path, texts):
     command = ("atlas", "clusters", "--store", store, "--embedder", tiny_embedder_dir, "--method", "kmeans",
-               "--size", 3, "--max-new-tokens", 6, "--terms", 2)  # fmt: skip
+               "--size", 3, "--max-new-tokens", 6, "--terms", 2, "--reference", texts)  # fmt: skip
     ran = cli(*command, "--json")
     rows = lines(ran)
     assert "showing 3 of 3 clusters; 0 of 12 rows are in none" in ran.err
@@ -120,6 +131,10 @@ def test_a_cluster_says_what_its_mean_soft_prompts_decode_to(cli, store, tiny_em
         assert row["others"] == pytest.approx(np.delete(table[number], number).mean(), abs=1e-3)
         assert row["near"] == [TEXTS[int(id[1:])] for id in row["ids"][:3]]
         assert 1 <= len(row["terms"]) <= 2
+    judge = Judge(embedder, calibrate(embedder, texts.read_text().splitlines()))
+    for row, badge in zip(rows, judge.badges(means, said), strict=True):
+        assert row["level"] == badge.level
+        assert row["gap"] == pytest.approx(badge.gap, abs=1e-3)
     ran = cli(*command, "--limit", 1)
     assert "showing 1 of 3 clusters" in ran.err
     assert ran.out.splitlines()[:2] == [
@@ -127,33 +142,39 @@ def test_a_cluster_says_what_its_mean_soft_prompts_decode_to(cli, store, tiny_em
         f"decoded   {said[0]}".splitlines()[0],
     ]
     assert "other clusters' sentences" not in ran.out, "there is no other to compare with"
+    assert f"  gap {rows[0]['gap']:+.2f}  {rows[0]['level']}\n" in ran.out
     assert cli(*command, "--output", tmp_path / "c.jsonl").code == 0
     assert [json.loads(line) for line in (tmp_path / "c.jsonl").read_text().splitlines()] == rows
 
 
-def test_a_cluster_of_one_row_says_what_the_row_says(cli, store, tiny_embedder_dir):
+def test_a_cluster_of_one_row_says_what_the_row_says(cli, store, tiny_embedder_dir, texts):
     command = ("--store", store, "--embedder", tiny_embedder_dir, "--max-new-tokens", 5, "--json")
-    rows = lines(cli("atlas", "clusters", *command, "--method", "kmeans", "--size", 12))
+    rows = lines(cli("atlas", "clusters", *command, "--method", "kmeans", "--size", 12, "--reference", texts))
     hits = lines(cli("atlas", "search", *command, "--row", "q3", "--top", 12, "--decode"))
     assert len(rows) == 12
     decoded = {hit["id"]: hit["decoded"] for hit in hits}
     assert all(row["decoded"] == decoded[row["ids"][0]] for row in rows if row["ids"] != ["q3"])
 
 
-def test_a_centre_is_read_through_a_lifter(cli, store, tiny_embedder_dir, lifter_dir):
+def test_a_centre_is_read_through_a_lifter(cli, store, tiny_embedder_dir, lifter_dir, texts):
     command = ("atlas", "clusters", "--store", store, "--embedder", tiny_embedder_dir, "--method", "kmeans",
                "--size", 2, "--max-new-tokens", 6, "--json", "--read", "lifter", "--lifter", lifter_dir)  # fmt: skip
-    rows = lines(cli(*command))
+    rows = lines(cli(*command, "--reference", texts))
     embedder, opened = load_embedder(tiny_embedder_dir), open_store(str(store))
     centres = np.stack([opened.embeddings(row["ids"]).mean(axis=0) for row in rows])
     lifted = read_vectors(embedder, load_lifter(embedder, lifter_dir), centres, max_new_tokens=6)
     assert [row["decoded"] for row in rows] == lifted.decoded
     np.testing.assert_allclose([row["cosine"] for row in rows], lifted.round_trip, atol=1e-3)
     assert np.mean([row["others"] for row in rows]) == pytest.approx(lifted.shuffled, abs=1e-3)
+    medium = ThroughLifter(embedder, load_lifter(embedder, lifter_dir))
+    judge = Judge(medium, calibrate(medium, texts.read_text().splitlines()))
+    wanted = judge.badges(centres, lifted.decoded)
+    assert [row["level"] for row in rows] == [badge.level for badge in wanted]
+    assert [row["gap"] for row in rows] == pytest.approx([badge.gap for badge in wanted], abs=1e-3)
 
 
-def test_no_cluster_and_a_sample_are_said(cli, store, tiny_embedder_dir):
-    command = ("atlas", "clusters", "--store", store, "--embedder", tiny_embedder_dir)
+def test_no_cluster_and_a_sample_are_said(cli, store, tiny_embedder_dir, texts):
+    command = ("atlas", "clusters", "--store", store, "--embedder", tiny_embedder_dir, "--reference", texts)
     ran = cli(*command, "--size", 12)
     assert (ran.code, ran.out) == (0, "")
     assert "no cluster was found; a smaller --size, or --method kmeans" in ran.error

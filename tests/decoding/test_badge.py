@@ -10,13 +10,15 @@ import torch
 from workbench.decoding import reference as references
 from workbench.decoding.badge import Judge
 from workbench.decoding.decode import decode
-from workbench.decoding.figures import Figures, Foils, embed_documents, figures, partners, vectors_of
+from workbench.decoding.figures import Figures, Foils, embed_documents, figures, partners
 from workbench.decoding.likelihood import text_likelihood
 from workbench.decoding.manifold import Manifold
+from workbench.decoding.media import medium_of
 from workbench.decoding.reference import Reference, calibrate, known_texts, load_reference
 from workbench.embedders.config import GEMConfig, LLM2VecGenConfig
 from workbench.embedders.gem import GEM
 from workbench.embedders.llm2vec_gen import LLM2VecGen
+from workbench.embedders.pooled import MeanPool
 from workbench.errors import FingerprintMismatch, UsageError, WorkbenchError
 from workbench.files import write_json
 
@@ -65,7 +67,7 @@ def test_a_likelihood_is_that_of_token_after_token(make_tiny, family):
 def test_logits_in_chunks_are_the_same(tiny_backbone, monkeypatch):
     prompts = torch.randn(3, 4, 32, generator=torch.Generator().manual_seed(0))
     whole = text_likelihood(tiny_backbone, prompts, DECODED)
-    monkeypatch.setattr("workbench.decoding.likelihood.LOGITS_AT_ONCE", 3 * tiny_backbone.vocab_size)
+    monkeypatch.setattr("workbench.backbone.likelihood.LOGITS_AT_ONCE", 3 * tiny_backbone.vocab_size)
     np.testing.assert_allclose(text_likelihood(tiny_backbone, prompts, DECODED), whole, atol=1e-5)
 
 
@@ -83,7 +85,7 @@ def test_figures_are_the_pairs_against_the_foils(embedder):
     texts = [DECODED[0], DECODED[2], DECODED[0]]
     found = figures(embedder, foils, blocks, texts)
     vectors = embedder.represent(TEXTS[:3]).embedding.numpy()
-    np.testing.assert_allclose(vectors_of(embedder, blocks), vectors, atol=1e-6)
+    np.testing.assert_allclose(medium_of(embedder).embedding(blocks), vectors, atol=1e-6)
     for row, text in enumerate(texts):
 
         def cosine(other, row=row):
@@ -189,7 +191,9 @@ def test_a_badge_depends_on_its_own_pair_alone(judge, embedder):
 
 
 def test_what_gets_no_badge_is_refused(judge, reference, embedder, tiny_backbone):
-    with pytest.raises(UsageError, match="gem embedder has no soft prompts"):
+    with pytest.raises(UsageError, match="mean-pool embedder has no soft prompts"):
+        Judge(MeanPool(tiny_backbone), reference)
+    with pytest.raises(FingerprintMismatch, match="the reference of trust"):
         Judge(GEM.untrained(tiny_backbone, GEMConfig(n_special=2, lora_rank=2)), reference)
     with pytest.raises(FingerprintMismatch, match="the reference of trust"):
         Judge(LLM2VecGen.untrained(tiny_backbone, embedder.config, seed=1), reference)
@@ -219,7 +223,7 @@ def test_a_shipped_reference_serves_its_own_embedder_alone(embedder, tiny_backbo
     monkeypatch.setattr(references, "calibrate", lambda *_: pytest.fail("made again"))
     assert load_reference(embedder, cache_dir=tmp_path / "cache") == standard
     monkeypatch.setattr(references, "calibrate", calibrate)
-    monkeypatch.setattr(references, "known_texts", lambda: TEXTS)
+    monkeypatch.setattr(references, "known_texts", lambda count: TEXTS)
     other = LLM2VecGen.untrained(tiny_backbone, embedder.config, seed=1)
     assert load_reference(other, cache_dir=tmp_path / "cache").embedder == other.fingerprint()
     (tmp_path / "trust" / "default.json").write_text("{}")

@@ -1,12 +1,12 @@
 """The protocol of the badges, on fakes whose every figure is known beforehand."""
 
 import json
-from types import SimpleNamespace
 
 import pytest
 import torch
 
 from workbench.decoding.badge import Badge
+from workbench.decoding.medium import Medium
 from workbench.errors import WorkbenchError
 from workbench.evaluation import trust as protocol
 from workbench.fieldguide.exam import write_exam
@@ -20,10 +20,30 @@ def said(blocks):
     return [QUERIES[int(row[0, 1] / row[0, 0]) % 4] if row[0, 0] > 0 else "noise" for row in blocks]
 
 
+class FakeMedium(Medium):
+    """Keeps a query's number in a block of two numbers."""
+
+    name = ships_as = "fake"
+
+    def represent(self, texts, *, batch_size=32):
+        return torch.tensor([[[1.0, QUERIES.index(text)]] for text in texts]).reshape(-1, 1, 2)
+
+    def decode(self, kept, *, max_new_tokens=64, batch_size=64):
+        return said(kept)
+
+    def vectors(self, kept):
+        return kept
+
+    def with_vectors(self, kept, blocks):
+        return blocks
+
+    kept_of = given = embedding = likelihood = None
+
+
 class FakeJudge:
     """Knows its own texts; a block that is not of norm 2 or so is off the manifold."""
 
-    def __init__(self, embedder, reference):
+    def __init__(self, medium, reference):
         assert reference == "reference"
 
     def badges(self, blocks, texts, batch_size):
@@ -39,15 +59,8 @@ class FakeJudge:
 def measure(tmp_path, monkeypatch):
     write_exam([Item("smalltalk", query, "r", ("r",)) for query in QUERIES], tmp_path / "eval.jsonl")
 
-    def represent(texts, batch_size):
-        return SimpleNamespace(
-            soft_prompts=torch.tensor([[[1.0, QUERIES.index(text)]] for text in texts]).reshape(-1, 1, 2)
-        )
-
     monkeypatch.setattr(protocol, "Judge", FakeJudge)
-    monkeypatch.setattr(protocol, "decode", lambda _, blocks, max_new_tokens, batch_size: said(blocks))
-    embedder = SimpleNamespace(represent=represent)
-    return lambda **options: protocol.evaluate(embedder, "reference", data=tmp_path, **options)
+    return lambda **options: protocol.evaluate(FakeMedium(), "reference", data=tmp_path, **options)
 
 
 def test_auroc_by_hand():
@@ -97,6 +110,6 @@ def test_the_report_prints_and_goes_to_json(measure):
 
 
 def test_an_exam_that_decodes_to_one_text_cannot_be_shuffled(measure, monkeypatch):
-    monkeypatch.setattr(protocol, "decode", lambda *_, **__: ["same"] * 4)
+    monkeypatch.setattr(FakeMedium, "decode", lambda *_, **__: ["same"] * 4)
     with pytest.raises(WorkbenchError, match="there are no shuffled pairs"):
         measure()

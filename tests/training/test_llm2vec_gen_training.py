@@ -90,7 +90,7 @@ def test_losses_and_gradients_equal_the_slow_reference(make_tiny, corpus, family
 def test_chunked_logits_change_nothing(tiny_backbone, corpus, monkeypatch):
     _, step, examples = step_of(tiny_backbone, corpus)
     whole = step(**examples.batch([0, 1, 2]))
-    monkeypatch.setattr(training, "LOGITS_AT_ONCE", 3 * tiny_backbone.vocab_size)
+    monkeypatch.setattr("workbench.backbone.likelihood.LOGITS_AT_ONCE", 3 * tiny_backbone.vocab_size)
     chunked = step(**examples.batch([0, 1, 2]))
     assert chunked.recon.item() == pytest.approx(whole.recon.item(), rel=1e-6)
 

@@ -14,7 +14,8 @@ def test_the_router_is_short_and_opens_the_first_page(use_shipped):
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=90).run()
     assert not app.exception
     assert not app.error
-    assert app.title[0].value == "Decoded contents"
+    assert app.title[0].value == "Overview"
+    assert not app.info
 
 
 @pytest.mark.parametrize(
@@ -33,6 +34,23 @@ def test_every_page_works_on_the_default(use_shipped, page, title):
     assert not app.error
     assert app.title[0].value == title
     assert app.get("plotly_chart")
+
+
+def test_pages_without_a_map_work_on_the_default(use_shipped):
+    def script():
+        from workbench.ui import pages
+
+        pages.decoded_contents()
+
+    app = AppTest.from_function(script, default_timeout=90)
+    app.query_params.update(text="Tell me about gold.", walk="true", to="What is the capital of France?")
+    app.run()
+    assert not app.exception
+    assert not app.error
+    shown = "".join(element.proto.body for element in app.get("html"))
+    assert "Round trip" in shown
+    assert "decoded texts of other queries" in shown
+    assert shown.count('class="step"') == 7
 
 
 def test_without_a_default_the_app_says_what_to_do(tmp_path, monkeypatch):
@@ -60,7 +78,13 @@ def test_an_atlas_of_another_embedder_is_refused(use_shipped, tmp_path, monkeypa
     prebuilt.save(dataclasses.replace(tiny_atlas, facts=facts), root / "atlas" / "default.parquet")
     monkeypatch.setenv("WORKBENCH_DATA", str(root))
     st.cache_resource.clear()
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=90).run()
+
+    def script():
+        from workbench.ui import pages
+
+        pages.decoded_contents()
+
+    app = AppTest.from_function(script, default_timeout=90).run()
     assert "does not fit" in app.error[0].value
 
 
@@ -69,7 +93,8 @@ def test_the_map_opens_without_torch(use_shipped):
     import sys
 
     code = (
-        "import sys; from workbench.ui import attention, decoded, loaders, neighbourhoods, pages; loaders.atlas();"
+        "import sys; from workbench.ui import attention, decoded, loaders, neighbourhoods, overview, pages, training;"
+        "loaders.atlas();"
         "heavy = {'torch', 'transformers', 'umap', 'sklearn'} & set(sys.modules); sys.exit(', '.join(heavy) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)

@@ -67,15 +67,15 @@ def tab(server):
 
 
 def test_type_a_text_and_decode_it(server, tab):
-    _open(tab, server)
+    _open(tab, f"{server}/decoded")
     tab.get_by_role("textbox", name="Your text").fill("<script>document.title = 'taken'</script> gold")
     tab.get_by_role("button", name="Decode", exact=True).click()
-    tab.wait_for_url("**/?text=*gold*")
+    tab.wait_for_url("**/decoded?text=*gold*")
     _shows(tab, "Decoded from the embedding")
     _shows(tab, "Round trip")
     assert tab.title() != "taken"
     tab.get_by_role("button", name="Two hops").click()
-    tab.wait_for_url("**/?text=Which*Paris*")
+    tab.wait_for_url("**/decoded?text=Which*Paris*")
 
 
 def test_click_a_point(server, tab):
@@ -99,10 +99,43 @@ def test_the_text_and_the_view_follow_the_link(server, tab):
     _holds(tab, "Your own text", "Tell me about gold.")
 
 
+def test_walk_to_another_text(server, tab):
+    _open(tab, f"{server}/decoded?text=Tell+me+about+gold.")
+    tab.get_by_text("Walk to another text").click()
+    tab.wait_for_url("**/decoded?*walk=true*")
+    tab.get_by_role("textbox", name="From the text above to").fill("What is the capital of France?")
+    tab.get_by_role("textbox", name="From the text above to").press("Enter")
+    tab.wait_for_url("**/decoded?*France*")
+    _shows(tab, "50 % of the way")
+    assert tab.locator(".wb-steps li").count() == 7
+    tab.get_by_role("slider", name="How far").press("ArrowRight")
+    tab.wait_for_url("**/decoded?*step=67*")
+    _shows(tab, "67 % of the way")
+
+
+def test_open_another_embedder_and_follow_its_link(server, tab, shipped_default, tmp_path):
+    other = tmp_path / "my_other"
+    shutil.copytree(shipped_default / "embedders" / "llm2vec-gen", other)
+    _open(tab, server)
+    tab.get_by_role("button", name="Open another").click()
+    tab.get_by_placeholder("folder or hub id").fill(str(other))
+    tab.get_by_role("button", name="Open", exact=True).click()
+    tab.wait_for_url("**/?embedder=*my_other*")
+    tab.get_by_role("link", name="Decoded contents").click()
+    tab.wait_for_url("**/decoded?*embedder=*my_other*")
+    _shows(tab, "Round trip")
+    link = tab.url
+    _open(tab, link)
+    _shows(tab, "Round trip")
+    assert tab.get_by_role("radio", name="my_other").is_checked()
+    tab.get_by_text("LLM2Vec-Gen", exact=True).first.click()
+    tab.wait_for_url(lambda url: "my_other" not in url)
+
+
 def test_both_themes_fit_1280_pixels(server, tab):
     for theme in ("light", "dark"):
         tab.emulate_media(color_scheme=theme)
-        for page in ("", "decoded", "neighbourhoods", "attention"):
+        for page in ("", "decoded", "neighbourhoods", "attention", "training"):
             _open(tab, f"{server}/{page}")
             assert tab.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
         ground = tab.evaluate(

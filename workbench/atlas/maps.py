@@ -92,6 +92,26 @@ def map_of(store: Store, plan: MapPlan, *, report: Callable[[str], Any] | None =
     return StoreMap(ids, points, facts, shown, values)
 
 
+def seen(store: Store, rows: int) -> StoreMap:
+    """The map that the store keeps of its rows, however it was made, or PCA where there is none; nothing is written.
+
+    At most `rows` of it are shown, in proportion by the column that the kept map was drawn by. Raises WorkbenchError
+    for fewer than three rows.
+    """
+    store.refresh()
+    if len(store) < 3:
+        raise WorkbenchError(f"the store {store.uri} has {len(store)} rows; a map needs at least three")
+    ids, kept = columns(store, ["id"])["id"], store.coordinates()
+    if kept is not None and kept.ids == ids:
+        facts = MapFacts.from_dict(kept.facts)
+        values = groups(store, facts.by)
+        return StoreMap(ids, kept.points, facts, stratified(values, rows, facts.seed), values)
+    plan, values = MapPlan(method="pca", rows=rows), [""] * len(ids)
+    vectors, shown = store.vectors().embeddings, stratified(values, rows)
+    points = projection.pca(vectors)
+    return StoreMap(ids, points, _measured(vectors, points, plan, shown), shown, values)
+
+
 def outdated(kept: Coordinates | None, wanted: dict[str, Any], ids: Sequence[str]) -> str | None:
     """Why the map that a store keeps is not the `wanted` one of the rows `ids`, in one line; None where it is."""
     if kept is None:

@@ -115,6 +115,16 @@ def from_cache(
     return rows
 
 
+def cache_of(keys_values: Float[Tensor, "b layers 2 heads n size"]) -> Any:
+    """The cache that a model goes on from, with these keys (0) and values (1) in every layer."""
+    from transformers import DynamicCache
+
+    cache = DynamicCache()
+    for layer in range(keys_values.shape[1]):
+        cache.update(keys_values[:, layer, 0], keys_values[:, layer, 1], layer)
+    return cache
+
+
 @torch.inference_mode()
 def _behind(
     reader: Reader,
@@ -125,12 +135,8 @@ def _behind(
     how: Sampling,
     keys: list[int],
 ) -> list[list[int]]:
-    from transformers import DynamicCache
-
     count, n, device = len(keys_values), keys_values.shape[4], last.device
-    cache = DynamicCache()
-    for layer in range(keys_values.shape[1]):
-        cache.update(keys_values[:, layer, 0], keys_values[:, layer, 1], layer)
+    cache = cache_of(keys_values)
     if opening:
         read = torch.tensor(opening, device=device).expand(count, -1)
     else:

@@ -150,7 +150,7 @@ def _open(reading: Reading, texts: Sequence[str]) -> "LLM2VecGen":
     if any(not text.strip() for text in texts):
         raise UsageError("a text is empty")
 
-    from workbench.decoding.reference import with_soft_prompts
+    from workbench.decoding.media import with_soft_prompts
     from workbench.embedders.artifact import load_embedder
 
     return with_soft_prompts(

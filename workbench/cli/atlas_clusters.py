@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from workbench.atlas.clusters import Centres, Cluster, StoreClusters
     from workbench.atlas.store import Store
+    from workbench.decoding.badge import Badge
 
 NEAR = 3
 """Texts shown of every cluster, nearest to its centre first."""
@@ -31,6 +32,10 @@ Read = Annotated[
 LifterPath = Annotated[
     str | None, typer.Option("--lifter", help="With --read lifter: its folder; else the shipped one.")
 ]
+Trust = Annotated[
+    str | None,
+    typer.Option("--reference", help="A file of texts to measure trust against; else the field guide's."),
+]
 Terms = Annotated[int, typer.Option("--terms", min=1, help="Words of highest tf-idf beside each cluster.")]
 Largest = Annotated[int | None, typer.Option("--limit", min=1, help="Only the largest so many clusters.")]
 Output = Annotated[Path | None, typer.Option("--output", help="Write a .jsonl file instead of printing.")]
@@ -42,6 +47,7 @@ def clusters(
     store: StorePath,
     read: Read = "soft-prompts",
     lifter: LifterPath = None,
+    reference: Trust = None,
     terms: Terms = 5,
     limit: Largest = None,
     as_json: AsJson = False,
@@ -56,7 +62,8 @@ def clusters(
     """Find the clusters of a store, and let the backbone say what stands at the centre of each.
 
     `cosine` is between the centre's vector and the embedding of the sentence; `others` is its mean with the other
-    clusters' sentences. The embedder must be the one that built the store.
+    clusters' sentences. `gap` and `level` are the badge of what was read: the mean soft prompts, or the lifted centre.
+    The embedder must be the one that built the store.
     """
     if output is not None:
         options.check_output(output, (".jsonl",))
@@ -66,6 +73,8 @@ def clusters(
 
     from workbench.atlas.clusters import clusters_of, read_centres
     from workbench.atlas.store import open_store
+    from workbench.cli.judge import judge_of
+    from workbench.decoding.media import medium_of
     from workbench.embedders.artifact import load_embedder
     from workbench.embedders.lifter_artifact import load_lifter
 
@@ -85,7 +94,9 @@ def clusters(
     centroids = np.stack([cluster.centroid for cluster in shown])
     soft_prompts = _soft_prompts(opened, found, shown, centroids, lifting)
     centres = read_centres(loaded, centroids, soft_prompts, max_new_tokens=max_new_tokens)
-    rows = rows_of(found, shown, centres)
+    judge = judge_of(medium_of(loaded, lifting), reference)
+    badges = judge.badges(soft_prompts if lifting is None else centroids, centres.decoded)
+    rows = rows_of(found, shown, centres, badges)
     if output is None:
         print("\n".join(map(_line, rows)) if as_json else "\n\n".join(map(_block, rows)))
         return
@@ -94,9 +105,12 @@ def clusters(
     say.note(f"{len(rows)} clusters in {output}")
 
 
-def rows_of(found: "StoreClusters", shown: list["Cluster"], centres: "Centres") -> list[dict[str, Any]]:
+def rows_of(
+    found: "StoreClusters", shown: list["Cluster"], centres: "Centres", badges: list["Badge"]
+) -> list[dict[str, Any]]:
     """One row for each cluster; `others` is None where there is no other, `ids` begin with the nearest."""
-    columns = zip(shown, centres.decoded, centres.round_trip.tolist(), centres.others.tolist(), strict=True)
+    figures = (centres.decoded, centres.round_trip.tolist(), centres.others.tolist(), badges)
+    columns = zip(shown, *figures, strict=True)
     return [
         {
             "cluster": number,
@@ -104,11 +118,13 @@ def rows_of(found: "StoreClusters", shown: list["Cluster"], centres: "Centres") 
             "decoded": decoded,
             "cosine": round(cosine, 4),
             "others": None if math.isnan(others) else round(others, 4),
+            "gap": round(badge.gap, 4),
+            "level": badge.level,
             "terms": cluster.terms,
             "near": [found.texts[row] for row in cluster.rows[:NEAR].tolist()],
             "ids": [found.ids[row] for row in cluster.rows.tolist()],
         }
-        for number, (cluster, decoded, cosine, others) in enumerate(columns, 1)
+        for number, (cluster, decoded, cosine, others, badge) in enumerate(columns, 1)
     ]
 
 
@@ -156,7 +172,7 @@ def _block(row: dict[str, Any]) -> str:
     lines = [
         f"cluster {row['cluster']}: {row['size']} rows",
         f"decoded   {row['decoded']}",
-        f"cosine    {row['cosine']:.2f}{others}",
+        f"cosine    {row['cosine']:.2f}{others}  gap {row['gap']:+.2f}  {row['level']}",
         f"terms     {', '.join(row['terms'])}",
         *(f"{'near' if not number else '':9} {cut(text)}" for number, text in enumerate(row["near"])),
     ]

@@ -13,8 +13,11 @@ from workbench.cli import (
     decode,
     doctor,
     embed,
+    evaluate,
     fieldguide,
+    lens,
     push,
+    report,
     respond,
     serve,
     train,
@@ -40,8 +43,11 @@ app.add_typer(arithmetic.app, name="arithmetic")
 app.add_typer(atlas.app, name="atlas")
 app.command("convert")(convert.convert)
 app.command("doctor")(doctor.doctor)
+app.command("evaluate")(evaluate.evaluate)
 app.add_typer(fieldguide.app, name="fieldguide")
+app.add_typer(lens.app, name="lens")
 app.command("push")(push.push)
+app.command("report")(report.report)
 app.command("app")(serve.serve)
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from workbench.cli import options, say
+from workbench.cli.vectors import read_file, read_lifted
+from workbench.errors import UsageError
 from workbench.files import atomic_path
 
 if TYPE_CHECKING:
@@ -21,6 +23,13 @@ def decode(
     source: options.Input = None,
     column: options.Column = None,
     limit: options.Limit = None,
+    vectors: Annotated[
+        Path | None,
+        typer.Option("--vectors", help="Instead of texts: pooled vectors, .npy, .csv, .parquet or .jsonl."),
+    ] = None,
+    lifter: Annotated[
+        str | None, typer.Option("--lifter", help="With --vectors: what reads them; else the shipped one.")
+    ] = None,
     reference: Annotated[
         str | None,
         typer.Option("--reference", help="A file of texts to measure trust against; else the field guide's."),
@@ -42,11 +51,21 @@ def decode(
 
     `cosine` is between an embedding and the embedding of its decoded text; `shuffled` is the mean of the same figure
     over the other texts' decodings (no number for a single text). `gap` is how much likelier a token of the decoded
-    text is behind its own soft prompts than behind those of other texts, `level` the badge: high, doubtful, or off the
-    manifold (GEM has neither: it has no soft prompts).
+    text is behind what it was read from than behind what other texts leave, `level` the badge: high, doubtful, or off
+    the manifold. With --vectors, pooled vectors that a file holds are read through a lifter.
     """
     if output is not None:
         options.check_output(output, (".jsonl",))
+    opening = {"backbone": backbone, "device": device, "dtype": dtype, "trust_remote_code": trust_remote_code}
+    if vectors is not None:
+        if text or source or column:
+            raise UsageError("give either --vectors or texts (--text, --input, --column)")
+        given = read_file(vectors, limit, embedder, lifter)
+        rows = read_lifted(given, embedder, lifter, reference, max_new_tokens, batch_size, opening)
+        _give(rows, output, as_json)
+        return
+    if lifter is not None:
+        raise UsageError("--lifter belongs to --vectors")
     table = options.gather_texts(text, source, column, limit)
     say.note_left_out(table.left_out, table.source)
 
@@ -54,16 +73,16 @@ def decode(
     from workbench.decoding.trust import read
     from workbench.embedders.artifact import load_embedder
 
-    loaded = load_embedder(
-        embedder, backbone=backbone, device=device, dtype=dtype, trust_remote_code=trust_remote_code
-    )
+    loaded = load_embedder(embedder, **opening)
     readings = read(loaded, table.texts, max_new_tokens=max_new_tokens, batch_size=batch_size)
     say.note_truncated(readings.truncated, len(table))
-    badges = None
-    if readings.soft_prompts is not None:
-        judge = judge_of(loaded, reference)
-        badges = judge.badges(readings.soft_prompts, readings.decoded, batch_size=batch_size)
-    rows = rows_of(readings, badges)
+    assert readings.kept is not None  # `read` has refused a method that keeps nothing
+    badges = judge_of(loaded, reference).badges(readings.kept, readings.decoded, batch_size=batch_size)
+    _give(rows_of(readings, badges), output, as_json)
+
+
+def _give(rows: list[dict[str, Any]], output: Path | None, as_json: bool) -> None:
+    """Rows into a file, or printed: as JSON, or as a block each."""
     if output is not None:
         with atomic_path(output) as temporary:
             temporary.write_text("".join(_line(row) for row in rows), encoding="utf-8")
@@ -110,6 +129,9 @@ def _line(row: dict[str, Any]) -> str:
 
 
 def _block(row: dict[str, Any]) -> str:
+    if "vector" in row:
+        figures = f"{row['cosine']:.2f} (others {row['null']:.2f})  gap {row['gap']:+.2f}  {row['level']}"
+        return f"vector    {row['vector']}\ndecoded   {row['decoded']}\ncosine    {figures}"
     null = "" if row["shuffled"] is None else f"  (shuffled pairs {row['shuffled']:.2f})"
     badge = "" if row["level"] is None else f"  gap {row['gap']:+.2f}  {row['level']}"
     return (

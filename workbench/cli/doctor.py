@@ -94,6 +94,7 @@ def checks(
         yield _try("batch equals single", lambda: _batch_equals_single(loaded))[0]
         yield _try("head equals model", lambda: _head_equals_model(loaded))[0]
         yield _try("bottleneck mask holds", lambda: _bottleneck_holds(loaded))[0]
+        yield _try("bridge equals model", lambda: _bridge_equals_model(loaded))[0]
     if load_own is None:
         return
     check, own = _try("embedder fits", lambda: load_own(loaded))
@@ -159,6 +160,15 @@ def _bottleneck_holds(backbone: "Backbone") -> str:
     audit = audit_backbone(backbone)
     audit.require()
     return audit.summary()
+
+
+def _bridge_equals_model(backbone: "Backbone") -> str:
+    """The TransformerLens bridge gives the logits that the model itself gives, in float32."""
+    from workbench.lenses.bridge import parity
+
+    report = parity(backbone)
+    report.require()
+    return report.summary()
 
 
 def _decodes(embedder: "Embedder") -> str:

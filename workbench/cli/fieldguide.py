@@ -1,7 +1,7 @@
 """`workbench fieldguide`: builds the default backbone again, and measures the shipped embedder on what was held out."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -141,6 +141,15 @@ def trust(
         str | None,
         typer.Option("--reference", help="A file of texts to measure trust against; else training queries."),
     ] = None,
+    read: Annotated[
+        Literal["own", "lifter"],
+        typer.Option(
+            "--read", help="What encodings keep (soft prompts, special tokens), or vectors, lifted."
+        ),
+    ] = "own",
+    lifter: Annotated[
+        str | None, typer.Option("--lifter", help="With --read lifter: its folder; else the shipped one.")
+    ] = None,
     items: Annotated[int, typer.Option("--items", min=2, help="How many held-out queries.")] = 200,
     seed: Annotated[int, typer.Option("--seed", help="Draws the queries and the random vectors.")] = 0,
     output: Annotated[Path | None, typer.Option("--output", help="Also write the report as .json.")] = None,
@@ -161,18 +170,25 @@ def trust(
         options.check_output(file, (".json",))
     if data is not None and not (data / "eval.jsonl").is_file():
         raise UsageError(f"no such file: {data / 'eval.jsonl'}")
+    if lifter is not None and read != "lifter":
+        raise UsageError("--lifter belongs to --read lifter")
 
     from workbench import load_embedder
-    from workbench.cli.judge import reference_of
+    from workbench.cli.judge import lifter_before_loading, reference_of
+    from workbench.decoding.media import medium_of
+    from workbench.embedders.lifter_artifact import load_lifter
     from workbench.evaluation.trust import evaluate as measure
     from workbench.files import write_json
 
+    if read == "lifter":
+        lifter_before_loading(embedder, lifter)
     loaded = load_embedder(embedder, backbone=backbone, device=device, dtype=dtype)
-    standard = reference_of(loaded, reference)
+    medium = medium_of(loaded, load_lifter(loaded, lifter) if read == "lifter" else None)
+    standard = reference_of(medium, reference)
     if keep is not None:
         write_json(keep, standard.to_dict())
         say.note(f"reference in {keep}")
-    report = measure(loaded, standard, data=data, items=items, seed=seed)
+    report = measure(medium, standard, data=data, items=items, seed=seed)
     print(report.table())
     if output is not None:
         write_json(output, report.to_dict())

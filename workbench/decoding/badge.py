@@ -1,8 +1,8 @@
-"""Badges: how far to trust what a block of soft prompts decodes to, in one word with its numbers.
+"""Badges: how far to trust what an embedding decodes to, in one word with its numbers.
 
-A text is compared with its block in two ways, both against foils (encodings of other texts): the cosine of the block's
-vector with the embedded text, and the text's likelihood behind the block. Two more figures say whether the block lies
-where this embedder's soft prompts lie at all. What counts as much comes from a `Reference`, never from the other rows.
+A text is compared with what it was read from in two ways, both against foils (encodings of other texts): the cosine of
+the vector with the embedded text, and the text's likelihood behind it. Two more figures say whether the embedder's own
+lie there at all. What counts as much comes from a `Reference`, never from the other rows.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from workbench.decoding.figures import Foils, embed_documents, figures
 from workbench.decoding.manifold import Manifold
-from workbench.decoding.reference import Reference, with_soft_prompts
+from workbench.decoding.media import medium_of
+from workbench.decoding.medium import Cached, Medium
+from workbench.decoding.reference import Reference
 from workbench.embedders.base import Embedder
-from workbench.errors import FingerprintMismatch, UsageError
+from workbench.errors import UsageError
 
 Level = Literal["high", "doubtful", "off the manifold"]
 
@@ -33,7 +34,7 @@ class Badge:
     null: float
     """The mean of the same with the foils' decoded texts."""
     gap: float
-    """Log-likelihood a token of the decoded text behind its own soft prompts, less the mean of that behind foils'."""
+    """Log-likelihood a token of the decoded text behind what it was read from, less the mean of that behind foils'."""
     score: float
     """`Reference.score`."""
     stretch: float
@@ -55,38 +56,37 @@ class Badge:
 
 
 class Judge:
-    """Gives badges to the readings of one embedder."""
+    """Gives badges to the readings of one embedder, through one medium."""
 
-    def __init__(self, embedder: Embedder, reference: Reference) -> None:
-        """Raises UsageError for a method without soft prompts, FingerprintMismatch for another embedder's reference."""
-        self.embedder = with_soft_prompts(embedder)
+    def __init__(self, embedder: Embedder | Medium, reference: Reference) -> None:
+        """`embedder` stands for what its encodings keep. Raises UsageError for a method that keeps nothing to read,
+        FingerprintMismatch for the reference of another embedder, medium or lifter."""
+        self.medium = medium_of(embedder)
         self.reference = reference
-        if reference.embedder != embedder.fingerprint():
-            raise FingerprintMismatch(
-                "the reference of trust", "embedder", reference.embedder, embedder.fingerprint()
-            )
-        known = self.embedder.represent(reference.texts).soft_prompts
-        assert known is not None  # LLM2Vec-Gen always has them
-        self.manifold = Manifold.of(known[: len(known) // 2])
-        self.foils = Foils(known[reference.foils], embed_documents(self.embedder, reference.foil_texts))
+        reference.check(self.medium)
+        known = self.medium.represent(reference.texts)
+        self.manifold = Manifold.of(self.medium.blocks(known)[: len(known) // 2])
+        documents = embed_documents(self.medium.embedder, reference.foil_texts)
+        self.foils = Foils(known[reference.foils], documents)
 
     def badges(
-        self, soft_prompts: Tensor | np.ndarray, texts: Sequence[str], *, batch_size: int = 64
+        self, kept: Tensor | np.ndarray | Cached, texts: Sequence[str], *, batch_size: int = 64
     ) -> list[Badge]:
-        """The badge of each block `[n, d]` of `[b, n, d]` with the text beside it, which `decode` made of it.
+        """The badge of each row of what the medium keeps with the text beside it, which was decoded from it.
 
-        A badge depends on nothing but its own pair. Raises UsageError for blocks of another shape than the embedder's,
-        or a number of texts that is not theirs.
+        That is soft prompts `[b, n, d]`, pooled vectors `[b, d_e]` or caches. A badge depends on nothing but its own
+        pair. Raises UsageError for another shape than the embedder's, or a number of texts that is not theirs.
         """
-        blocks = torch.as_tensor(soft_prompts).float()
+        rows = self.medium.given(kept)
+        blocks = self.medium.blocks(rows)
         if blocks.shape[1:] != self.manifold.center.shape or len(blocks) != len(texts):
             wanted = [len(texts), *self.manifold.center.shape]
             raise UsageError(
-                f"soft prompts of shape {list(blocks.shape)} for {len(texts)} texts, not {wanted}"
+                f"{self.medium.name} of shape {list(blocks.shape)} for {len(texts)} texts, not {wanted}"
             )
         if not len(blocks):
             return []
-        found = figures(self.embedder, self.foils, blocks, texts, batch_size=batch_size)
+        found = figures(self.medium, self.foils, rows, texts, batch_size=batch_size)
         columns = (
             found.cosine,
             found.null,
@@ -95,8 +95,8 @@ class Judge:
             self.manifold.stretch(blocks).numpy() / self.reference.stretch_limit,
             self.manifold.outside(blocks).numpy() / self.reference.outside_limit,
         )
-        rows = np.stack(columns, axis=1).tolist()
-        return [Badge(*row, level=self._level(*row[3:])) for row in rows]
+        numbers = np.stack(columns, axis=1).tolist()
+        return [Badge(*row, level=self._level(*row[3:])) for row in numbers]
 
     def _level(self, score: float, stretch: float, outside: float) -> Level:
         if max(stretch, outside) > 1:

@@ -1,4 +1,4 @@
-"""The figures that a badge is made of: what speaks for a text being what soft prompts hold, pair by pair."""
+"""The figures that a badge is made of: what speaks for a text being what a vector holds, pair by pair."""
 
 from __future__ import annotations
 
@@ -6,34 +6,33 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
-from workbench.decoding.likelihood import text_likelihood
+from workbench.decoding.media import medium_of
+from workbench.decoding.medium import Kept, Medium
 from workbench.decoding.trust import against_others
-from workbench.embedders.llm2vec_gen import LLM2VecGen
+from workbench.embedders.base import Embedder
 
 
 @dataclass(frozen=True)
 class Foils:
     """Encodings of other texts, which every pair is compared with."""
 
-    soft_prompts: Float[Tensor, "k n d"]
+    kept: Kept
     embeddings: Float[np.ndarray, "k d_e"]
     """Their decoded texts, embedded as documents."""
 
 
 @dataclass(frozen=True)
 class Figures:
-    """One number for each pair of a block of soft prompts and a text."""
+    """One number for each pair of what a medium keeps and a text."""
 
     cosine: Float[np.ndarray, " b"]
-    """Between the block's vector and the text, embedded as a document."""
+    """Between the vector and the text, embedded as a document."""
     null: Float[np.ndarray, " b"]
     """The mean of the same with the decoded texts of the foils."""
     gap: Float[np.ndarray, " b"]
-    """The text's mean log-likelihood a token behind its block, less the mean of that behind the foils' blocks."""
+    """The text's mean log-likelihood a token behind its own row, less the mean of that behind the foils'."""
 
     def __post_init__(self) -> None:
         if not len(self.cosine) == len(self.null) == len(self.gap):
@@ -50,28 +49,27 @@ class Figures:
 
 
 def figures(
-    embedder: LLM2VecGen,
+    embedder: Embedder | Medium,
     foils: Foils,
-    soft_prompts: Float[Tensor, "b n d"],
+    kept: Kept,
     texts: Sequence[str],
     *,
     batch_size: int = 64,
 ) -> Figures:
-    """The figures of each block with the text beside it, whether it was decoded from it or from another one.
+    """The figures of each row with the text beside it, whether it was decoded from it or from another one.
 
     A pair's figures depend neither on the other pairs nor on `batch_size`; a text that occurs twice is read once.
     """
+    medium = medium_of(embedder)
     different = list(dict.fromkeys(texts))
     place = {text: row for row, text in enumerate(different)}
     rows = [place[text] for text in texts]
-    vectors = vectors_of(embedder, soft_prompts)
-    again = embed_documents(embedder, different, batch_size)[rows]
-    own = text_likelihood(embedder.backbone, soft_prompts, texts, batch_size=batch_size)
+    vectors = medium.embedding(kept)
+    again = embed_documents(medium.embedder, different, batch_size)[rows]
+    own = medium.likelihood(kept, texts, batch_size=batch_size)
     behind_foils = [
-        text_likelihood(
-            embedder.backbone, foil.expand(len(different), -1, -1), different, batch_size=batch_size
-        )
-        for foil in foils.soft_prompts
+        medium.likelihood(foils.kept[[foil] * len(different)], different, batch_size=batch_size)
+        for foil in range(len(foils.kept))
     ]
     return Figures(
         cosine=_row_cosines(vectors, again),
@@ -80,16 +78,8 @@ def figures(
     )
 
 
-@torch.no_grad()
-def vectors_of(embedder: LLM2VecGen, soft_prompts: Float[Tensor, "b n d"]) -> Float[np.ndarray, "b d_e"]:
-    """The embeddings that blocks of soft prompts stand for: `W_a` of them, as in encoding."""
-    module = embedder.module
-    prompts = soft_prompts.to(module.alignment.weight.device, module.alignment.weight.dtype)
-    return module.alignment(module.pool(prompts)).float().cpu().numpy()
-
-
 def embed_documents(
-    embedder: LLM2VecGen, texts: Sequence[str], batch_size: int = 64
+    embedder: Embedder, texts: Sequence[str], batch_size: int = 64
 ) -> Float[np.ndarray, "b d_e"]:
     """Texts embedded behind the "document" instruction, as decoded texts are everywhere."""
     instruction = embedder.prompt_named("document")

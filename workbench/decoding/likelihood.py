@@ -1,22 +1,26 @@
-"""How likely texts are behind soft prompts: the reconstruction term of training, read text by text."""
+"""How likely texts are behind what an embedder keeps of other texts: training's next-token term, read text by text.
+
+The closing EOS is a token of a text, so that an empty text has one too. Texts of similar length share a batch, and a
+text's figure does not depend on its company. A text that is longer than the backbone's window loses its tail.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
+from workbench.backbone.likelihood import mean_log_likelihoods, states_behind, states_behind_cache
 from workbench.errors import UsageError
+from workbench.objectives import IGNORED
 
 if TYPE_CHECKING:
     from workbench.backbone import Backbone
-
-LOGITS_AT_ONCE = 2**25
-"""Logits held at once, at most: positions times vocabulary."""
+    from workbench.embedders.base import SpecialCache
 
 
 @torch.no_grad()
@@ -29,44 +33,59 @@ def text_likelihood(
 ) -> Float[np.ndarray, " b"]:
     """The mean log-likelihood of a token of each text behind its own block, `-CE(r | p)` (arXiv 2603.10913, section 3).
 
-    The closing EOS is a token of the text, so that an empty text has one too; the last soft prompt predicts the first.
-    Texts of similar length share a batch, and a text's figure does not depend on its company. A text that is longer
-    than the backbone's window loses its tail. Raises UsageError unless there is one block for each text.
+    The last soft prompt predicts the first token. Raises UsageError unless there is one block for each text.
     """
-    if len(soft_prompts) != len(texts):
-        raise UsageError(f"{len(soft_prompts)} blocks of soft prompts, but {len(texts)} texts")
+    _check(len(soft_prompts), "blocks of soft prompts", texts)
+    room = [backbone.max_length - soft_prompts.shape[1]] * len(texts)
+
+    def states(rows: list[int], ids: Int[Tensor, "b t"]) -> Tensor:
+        return states_behind(backbone, soft_prompts[rows], ids)
+
+    return _by_length(backbone, texts, room, states, batch_size)
+
+
+@torch.no_grad()
+def cache_likelihood(
+    backbone: Backbone, cache: SpecialCache, texts: Sequence[str], *, batch_size: int = 64
+) -> Float[np.ndarray, " b"]:
+    """The mean log-likelihood of a token of each text behind its own special tokens (arXiv 2506.04344, section 3.1).
+
+    `backbone` is the embedder's `language_model()`, which reads the chat template's opening of an answer first, as
+    `decode` does. Raises UsageError unless there is one cache for each text.
+    """
+    _check(len(cache), "caches of special tokens", texts)
+    opening = len(backbone.answer_opening)
+    room = (backbone.max_length - opening - cache.next_positions).clamp(min=1).tolist()
+
+    def states(rows: list[int], ids: Int[Tensor, "b t"]) -> Tensor:
+        part = cache[rows]
+        return states_behind_cache(backbone, part.keys_values, part.last, part.next_positions, ids)
+
+    return _by_length(backbone, texts, room, states, batch_size)
+
+
+def _check(count: int, what: str, texts: Sequence[str]) -> None:
+    if count != len(texts):
+        raise UsageError(f"{count} {what}, but {len(texts)} texts")
+
+
+def _by_length(
+    backbone: Backbone,
+    texts: Sequence[str],
+    room: list[int],
+    states: Callable[[list[int], Int[Tensor, "b t"]], Tensor],
+    batch_size: int,
+) -> Float[np.ndarray, " b"]:
+    """Each text's figure; `states(rows, ids)` predicts the ids, of which a row has at most `room`."""
     found = np.zeros(len(texts), dtype=np.float32)
     if not len(found):
         return found
-    room = backbone.max_length - soft_prompts.shape[1]
     words = backbone.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
-    ids = [[*row, backbone.eos_ids[0]][:room] for row in words]
+    ids = [[*row, backbone.eos_ids[0]][:most] for row, most in zip(words, room, strict=True)]
     order = sorted(range(len(ids)), key=lambda row: len(ids[row]))
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
-        found[rows] = _of_batch(backbone, soft_prompts[rows], [ids[row] for row in rows]).cpu().numpy()
+        batch = backbone.pad([ids[row] for row in rows], side="right")
+        labels = batch.ids.masked_fill(~batch.mask, IGNORED)
+        found[rows] = mean_log_likelihoods(backbone, states(rows, batch.ids), labels).cpu().numpy()
     return found
-
-
-def _of_batch(
-    backbone: Backbone, soft_prompts: Float[Tensor, "b n d"], ids: list[list[int]]
-) -> Float[Tensor, " b"]:
-    """One pass over prompts and texts; padding stands on the right, where causal attention hides it."""
-    batch = backbone.pad(ids, side="right")
-    prompts = soft_prompts.to(backbone.device, backbone.dtype)
-    inputs = torch.cat([prompts, backbone.embed(batch.ids[:, :-1])], dim=1)
-    rows, length = inputs.shape[:2]
-    everything = torch.ones(rows, length, dtype=torch.bool, device=inputs.device)
-    positions = torch.arange(length, device=inputs.device).expand(rows, -1)
-    states = backbone.hidden(inputs, mask=everything, positions=positions).last[:, prompts.shape[1] - 1 :]
-    chunk = max(1, LOGITS_AT_ONCE // backbone.vocab_size)
-    parts = zip(states[batch.mask].split(chunk), batch.ids[batch.mask].split(chunk), strict=True)
-    logs = torch.cat([_log_likelihood(backbone, part, wanted) for part, wanted in parts])
-    table = logs.new_zeros(batch.ids.shape)
-    table[batch.mask] = logs
-    return table.sum(dim=1) / batch.mask.sum(dim=1)
-
-
-def _log_likelihood(backbone: Backbone, states: Tensor, wanted: Tensor) -> Tensor:
-    logits = backbone.logits(states).float()
-    return logits.log_softmax(dim=-1).gather(1, wanted[:, None])[:, 0]

@@ -1,4 +1,4 @@
-"""Where an embedder's soft prompts lie: how long they are, token by token, and in which directions they differ."""
+"""Where an embedder's blocks of vectors lie: how long they are, token by token, and in which directions they differ."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LEAST_SPREAD = 0.01
 
 @dataclass(frozen=True)
 class Manifold:
-    """Known blocks of soft prompts, summed up; float32 on the CPU."""
+    """Known blocks of vectors (soft prompts, say), summed up; float32 on the CPU."""
 
     center: Float[Tensor, "n d"]
     """The mean block."""

@@ -14,17 +14,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 from workbench.config import Config
-from workbench.decoding.decode import decode
 from workbench.decoding.figures import Figures, Foils, embed_documents, figures, partners
 from workbench.decoding.manifold import VARIANCE, Manifold
+from workbench.decoding.media import SoftPrompts, medium_of
+from workbench.decoding.medium import Medium
 from workbench.embedders.base import Embedder
-from workbench.embedders.llm2vec_gen import LLM2VecGen
-from workbench.errors import UsageError, WorkbenchError
+from workbench.errors import FingerprintMismatch, UsageError, WorkbenchError
 from workbench.files import hash_bytes, shipped, write_json
 
 SCHEMA = 1
-TEXTS, FEWEST = 104, 16
-"""Texts that a reference is made of where none are given, and the fewest that make one."""
+FEWEST = 16
+"""The fewest texts that make a reference."""
 FOILS = 8
 ONE_IN = 20
 """A shuffled pair gets a score that counts as high once in so many."""
@@ -40,7 +40,7 @@ class Reference(Config):
     embedder: str
     """The embedder's fingerprint."""
     texts: list[str]
-    """The first half says where soft prompts lie, the second how far from there they still do."""
+    """The first half says where a medium's blocks lie, the second how far from there they still do."""
     foils: list[int]
     """Which of the texts are foils; the pairs are made of the others."""
     foil_texts: list[str]
@@ -63,6 +63,30 @@ class Reference(Config):
     """The largest `stretch` of a block that belongs to the embedder's."""
     outside_limit: float
     """The largest `outside` of such a block."""
+    medium: str = SoftPrompts.name
+    """The name of the medium that the figures were read through."""
+    lifter: str = ""
+    """The lifter's fingerprint, where that was one."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as plain values; what says no more than its default is left out."""
+        defaults = {"medium": SoftPrompts.name, "lifter": ""}
+        return {
+            name: value
+            for name, value in super().to_dict().items()
+            if name not in defaults or value != defaults[name]
+        }
+
+    def check(self, medium: Medium) -> None:
+        """Raises FingerprintMismatch where this is the reference of another embedder, medium or lifter."""
+        sides = {
+            "embedder": (self.embedder, medium.embedder.fingerprint()),
+            "medium": (self.medium, medium.name),
+            "lifter": (self.lifter, medium.lifter_fingerprint),
+        }
+        for part, (saved, loaded) in sides.items():
+            if saved != loaded:
+                raise FingerprintMismatch("the reference of trust", part, saved, loaded)
 
     def score(self, found: Figures) -> Float[np.ndarray, " b"]:
         """How far above shuffled pairs: the mean of margin and gap, both in their standard deviations from their means.
@@ -73,30 +97,32 @@ class Reference(Config):
         return ((found.margin - margin) / margin_spread + (found.gap - gap) / gap_spread) / 2
 
 
-def calibrate(embedder: Embedder, texts: Sequence[str], *, batch_size: int = 64) -> Reference:
+def calibrate(embedder: Embedder | Medium, texts: Sequence[str], *, batch_size: int = 64) -> Reference:
     """The reference that these texts make: they are embedded, decoded, and paired with one another's decodings.
 
-    Raises UsageError for fewer than FEWEST different texts, or a method without soft prompts.
+    Raises UsageError for fewer than FEWEST different texts, or a method whose encodings keep nothing to read.
     """
-    reader, texts = with_soft_prompts(embedder), list(dict.fromkeys(texts))
+    medium, texts = medium_of(embedder), list(dict.fromkeys(texts))
     if len(texts) < FEWEST:
         raise UsageError(f"a reference needs at least {FEWEST} different texts, not {len(texts)}")
-    blocks = reader.represent(texts, batch_size=batch_size).soft_prompts
-    assert blocks is not None  # LLM2Vec-Gen always has them
-    decoded = decode(reader, blocks, max_new_tokens=MAX_NEW_TOKENS, batch_size=batch_size)
-    half = len(texts) // 2
+    kept = medium.represent(texts, batch_size=batch_size)
+    decoded = medium.decode(kept, max_new_tokens=MAX_NEW_TOKENS, batch_size=batch_size)
+    blocks, half = medium.blocks(kept), len(texts) // 2
     chosen = _foils(decoded[:half])
-    foils = Foils(blocks[chosen], embed_documents(reader, [decoded[row] for row in chosen], batch_size))
+    foil_texts = [decoded[row] for row in chosen]
+    foils = Foils(kept[chosen], embed_documents(medium.embedder, foil_texts, batch_size))
     rows = [row for row in range(len(texts)) if row not in chosen]
     said = [decoded[row] for row in rows]
     pairs = [*said, *(said[row] for row in partners(said))]
-    found = figures(reader, foils, blocks[rows + rows], pairs, batch_size=batch_size)
+    found = figures(medium, foils, kept[rows + rows], pairs, batch_size=batch_size)
     true, shuffled, manifold = found[: len(rows)], found[len(rows) :], Manifold.of(blocks[:half])
     known: dict[str, Any] = {
-        "embedder": embedder.fingerprint(),
+        "embedder": medium.embedder.fingerprint(),
+        "medium": medium.name,
+        "lifter": medium.lifter_fingerprint,
         "texts": texts,
         "foils": chosen,
-        "foil_texts": [decoded[row] for row in chosen],
+        "foil_texts": foil_texts,
         "margin": _mean_and_spread(shuffled.margin),
         "gap": _mean_and_spread(shuffled.gap),
         "true_margin": float(true.margin.mean()),
@@ -111,39 +137,45 @@ def calibrate(embedder: Embedder, texts: Sequence[str], *, batch_size: int = 64)
 
 
 def load_reference(
-    embedder: Embedder,
+    embedder: Embedder | Medium,
     texts: Sequence[str] | None = None,
     *,
     cache_dir: Path | str,
     report: Callable[[str], None] | None = None,
 ) -> Reference:
-    """The reference of these texts (`known_texts` without any), made once for each embedder and kept in `cache_dir`.
+    """The reference of these texts (`known_texts` without any), made once for each medium and kept in `cache_dir`.
 
-    That of the shipped default and the known texts ships. `report` is told before one is made, which takes a while.
-    Raises WorkbenchError for a kept one that is damaged.
+    Those of the shipped embedders and the known texts may ship. `report` is told before one is made, which takes a
+    while. Raises WorkbenchError for a kept one that is damaged.
     """
-    with_soft_prompts(embedder)
-    if texts is None and (ready := _shipped_for(embedder)):
+    medium = medium_of(embedder)
+    if texts is None and (ready := _shipped_for(medium)):
         return ready
-    texts = known_texts() if texts is None else list(texts)
-    name = hash_bytes(str(SCHEMA), embedder.fingerprint(), json.dumps(texts))[:24]
+    texts = known_texts(medium.texts) if texts is None else list(texts)
+    lifter = filter(None, [medium.lifter_fingerprint])
+    name = hash_bytes(str(SCHEMA), medium.embedder.fingerprint(), json.dumps(texts), *lifter)[:24]
     path = Path(cache_dir) / "trust" / f"{name}.json"
     if path.is_file():
         return _read(path)
     if report is not None:
-        report(f"measuring once what trust means for this embedder, on {len(texts)} texts")
-    made = calibrate(embedder, texts)
+        what = "embedder" if medium.lifter is None else "lifter"
+        report(f"measuring once what trust means for this {what}, on {len(texts)} texts")
+    made = calibrate(medium, texts)
     write_json(path, made.to_dict())
     return made
 
 
-def _shipped_for(embedder: Embedder) -> Reference | None:
-    """The reference that ships, if it was made for this embedder."""
+def _shipped_for(medium: Medium) -> Reference | None:
+    """The reference that ships, if it was made for this medium of this embedder."""
     try:
-        found = _read(shipped("trust", "default.json"))
+        found = _read(shipped("trust", f"{medium.ships_as}.json"))
     except UsageError:  # none ships beside this default
         return None
-    return found if found.embedder == embedder.fingerprint() else None
+    try:
+        found.check(medium)
+    except FingerprintMismatch:
+        return None
+    return found
 
 
 def _read(path: Path) -> Reference:
@@ -153,17 +185,10 @@ def _read(path: Path) -> Reference:
         raise WorkbenchError(f"{path} is damaged; delete it, and it is made again ({error})") from error
 
 
-def known_texts(count: int = TEXTS, seed: int = 0) -> list[str]:
+def known_texts(count: int = Medium.texts, seed: int = 0) -> list[str]:
     """Some of the field guide's training queries, drawn by the seed; none of them is in its exam."""
     lines = shipped("fieldguide", "queries.jsonl").read_text(encoding="utf-8").splitlines()
     return [json.loads(line)["query"] for line in random.Random(seed).sample(lines, min(count, len(lines)))]
-
-
-def with_soft_prompts(embedder: Embedder) -> LLM2VecGen:
-    """The embedder, if it is one whose encodings hold soft prompts; UsageError where it is not."""
-    if not isinstance(embedder, LLM2VecGen):
-        raise UsageError(f"a {embedder.method} embedder has no soft prompts; take an LLM2Vec-Gen embedder")
-    return embedder
 
 
 def _foils(decoded: list[str]) -> list[int]:

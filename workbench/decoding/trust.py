@@ -10,7 +10,9 @@ from jaxtyping import Float
 from workbench.errors import UsageError
 
 if TYPE_CHECKING:
+    from workbench.decoding.medium import Kept
     from workbench.embedders.base import Embedder
+    from workbench.embedders.encoding import SpecialCache
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class Readings:
     """How many vectors a text is decoded from, in each layer that is read."""
     truncated: int
     """How many texts lost their own tail."""
+    special_cache: "SpecialCache | None" = None
+    """What was decoded where that was the special tokens' keys and values (GEM)."""
 
     def __post_init__(self) -> None:
         lengths = {len(column) for column in (self.texts, self.responses, self.decoded, self.embeddings)}
@@ -38,6 +42,19 @@ class Readings:
             raise ValueError(
                 f"a reading's columns differ: {lengths} rows, embeddings {self.embeddings.shape}"
             )
+
+    @property
+    def kept(self) -> "Kept | None":
+        """What `Judge.badges` takes: what was decoded, as its medium keeps it; None where the reading holds neither."""
+        import torch
+
+        from workbench.decoding.medium import Cached
+
+        if self.soft_prompts is not None:
+            return torch.as_tensor(self.soft_prompts)
+        if self.special_cache is None:
+            return None
+        return Cached(self.special_cache, torch.as_tensor(self.embeddings))
 
     @property
     def round_trip(self) -> Float[np.ndarray, " b"]:
@@ -73,6 +90,7 @@ def read(
         soft_prompts=None if encoding.soft_prompts is None else encoding.soft_prompts.numpy(),
         special_tokens=encoding.hidden_states.shape[1],
         truncated=encoding.truncated,
+        special_cache=encoding.special_cache,
     )
 
 

@@ -160,7 +160,7 @@ def load_embedder(
         raise WorkbenchError(f"{folder / WEIGHTS} is missing or not the file that {CONFIG} was written for")
     if not isinstance(backbone, Backbone):
         backbone = Backbone.load(
-            backbone or _resolve(manifest.backbone, folder),
+            backbone or backbone_at(manifest.backbone, folder),
             device=device,
             dtype=dtype,
             revision=None if backbone else manifest.fingerprint.get("revision") or None,
@@ -205,7 +205,8 @@ def _name_of(backbone: Backbone, folder: Path) -> str:
     return backbone.id
 
 
-def _resolve(name: str, folder: Path) -> str:
+def backbone_at(name: str, folder: Path) -> str:
+    """The backbone that an artifact in `folder` calls `name`: a shipped name, a hub id, or the path of a folder."""
     inside = folder / name
     return str(inside.resolve()) if name != "fieldguide" and inside.is_dir() else name
 

@@ -41,6 +41,10 @@ class SpecialCache:
     def __len__(self) -> int:
         return len(self.keys_values)
 
+    def __getitem__(self, rows: slice | list[int]) -> "SpecialCache":
+        """The caches of some of the texts."""
+        return SpecialCache(self.keys_values[rows], self.last[rows], self.next_positions[rows])
+
 
 @dataclass(frozen=True)
 class Encoding:

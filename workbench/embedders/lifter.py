@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from workbench.embedders.config import LifterConfig
 from workbench.errors import UsageError, WorkbenchError
+from workbench.files import hash_bytes
 
 START = 0.1
 """How far apart the soft prompts of two vectors lie before training, as a share of what they will be (a guess)."""
@@ -58,6 +59,16 @@ class Lifter(nn.Module):
         inputs = (F.normalize(vectors.float(), dim=-1) - self.center) / self.spread
         size = cast(int, self.config.size)
         return self.outer(F.gelu(self.inner(inputs))).unflatten(-1, (-1, size))
+
+    def fingerprint(self) -> str:
+        """A hash of all that decides what vectors are lifted to: the shape, and every tensor."""
+        tensors = sorted(self.state_dict().items())
+        parts = [
+            part
+            for name, tensor in tensors
+            for part in (name, tensor.float().cpu().contiguous().numpy().tobytes())
+        ]
+        return hash_bytes(self.config.to_json(), *parts)
 
     @torch.no_grad()
     def lift(self, vectors: Tensor | np.ndarray, *, batch_size: int = 1024) -> Float[Tensor, "b n d"]:

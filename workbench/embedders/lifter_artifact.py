@@ -112,12 +112,8 @@ def load_lifter(embedder: Embedder, path: str | Path | None = None) -> Lifter:
     Raises FingerprintMismatch where `embedder` or its backbone is not the one it was trained for, UsageError where
     there is no lifter at `path`, WorkbenchError where it is damaged.
     """
-    folder = shipped("lifters", embedder.method) if path is None else Path(path).expanduser()
-    if not (folder / CONFIG).is_file():
-        raise UsageError(f"no lifter at {folder}: it is a folder that `workbench train lifter` wrote")
-    manifest = Manifest.read(folder)
-    if manifest.method != METHOD:
-        raise UsageError(f"{folder} holds a {manifest.method} embedder, which is no lifter")
+    folder = lifter_folder(embedder.method, path)
+    manifest = read_manifest(folder)
     if not (folder / WEIGHTS).is_file() or hash_file(folder / WEIGHTS) != manifest.weights:
         raise WorkbenchError(f"{folder / WEIGHTS} is missing or not the file that {CONFIG} was written for")
     where = f"the lifter {folder} (`workbench train lifter` makes one that does)"
@@ -134,6 +130,30 @@ def load_lifter(embedder: Embedder, path: str | Path | None = None) -> Lifter:
             f"{folder}: the saved tensors do not fit their configuration: {error}"
         ) from error
     return lifter.to(embedder.backbone.device).eval()
+
+
+def lifter_folder(method: str, path: str | Path | None = None) -> Path:
+    """Where the lifter is: at `path`, else the one that ships for a method. UsageError where there is none."""
+    if path is None:
+        try:
+            folder = shipped("lifters", method)
+        except UsageError as error:
+            raise UsageError(
+                f"{error}; `make lifter` makes the default's, `workbench train lifter` any other"
+            ) from error
+    else:
+        folder = Path(path).expanduser()
+    if not (folder / CONFIG).is_file():
+        raise UsageError(f"no lifter at {folder}: it is a folder that `workbench train lifter` wrote")
+    return folder
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """What a lifter's folder says of it; UsageError where it holds something else."""
+    manifest = Manifest.read(folder)
+    if manifest.method != METHOD:
+        raise UsageError(f"{folder} holds a {manifest.method} embedder, which is no lifter")
+    return manifest
 
 
 def _card(manifest: Manifest, embedder: Embedder) -> str:

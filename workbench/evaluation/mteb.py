@@ -20,6 +20,7 @@ from torch import Tensor
 from workbench.embedders.base import Embedder
 from workbench.embedders.instructions import BRIGHT, PROMPTS, bright_task
 from workbench.errors import UsageError
+from workbench.evaluation.readers import instruction
 from workbench.files import hash_bytes
 
 if TYPE_CHECKING:
@@ -55,16 +56,13 @@ class MtebEmbedder:
         names: list[str] = [task.name, task.type]
         if task.name in BRIGHT_IN_ONE and hf_subset in BRIGHT:
             names.insert(0, bright_task(hf_subset))
-        if prompt_type is not None:
-            side = prompt_type.value
-            names = [tried for name in names for tried in (f"{name}-{side}", name)] + [side]
-        for name in names:
-            if name in self.prompts:
-                return self.prompts[name]
-        raise UsageError(
-            f"no instruction for {task.name}, a task of type {task.type}: put one under {task.name!r} into the"
-            " embedder's prompts"
-        )
+        found = instruction(self.prompts, names, None if prompt_type is None else prompt_type.value)
+        if found is None:
+            raise UsageError(
+                f"no instruction for {task.name}, a task of type {task.type}: put one under {task.name!r} into the"
+                " embedder's prompts"
+            )
+        return found
 
     def encode(
         self,

@@ -1,4 +1,4 @@
-"""Whether badges deserve their name: true pairs against shuffled ones, and blocks that no text encodes to."""
+"""Whether badges deserve their name: true pairs against shuffled ones, and vectors that no text encodes to."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from workbench.decoding.badge import Badge, Judge, Level
-from workbench.decoding.decode import decode
 from workbench.decoding.figures import partners
+from workbench.decoding.media import medium_of
+from workbench.decoding.medium import Kept, Medium
 from workbench.errors import WorkbenchError
 from workbench.fieldguide.exam import read_exam
 from workbench.files import measured, shipped
@@ -31,7 +32,7 @@ TRUE, SHUFFLED = "true pairs", "shuffled pairs"
 
 @dataclass(frozen=True)
 class BadgeScores:
-    """The badges of one sort of blocks: medians of the figures, and the share of each level (0 to 1)."""
+    """The badges of one sort of readings: medians of the figures, and the share of each level (0 to 1)."""
 
     readings: int
     cosine: float
@@ -51,7 +52,7 @@ class TrustReport:
     """Everything `workbench fieldguide trust` prints.
 
     `auroc` is the chance that a true pair's figure is above a shuffled pair's, for the badge's score and for the two
-    figures that it is made of; `badges` what true pairs, shuffled pairs and blocks that encode no text are given.
+    figures that it is made of; `badges` what true pairs, shuffled pairs and vectors that encode no text are given.
     """
 
     auroc: dict[str, float]
@@ -78,7 +79,7 @@ class TrustReport:
 
 
 def evaluate(
-    embedder: Embedder,
+    embedder: Embedder | Medium,
     reference: Reference,
     *,
     data: Path | None = None,
@@ -88,29 +89,28 @@ def evaluate(
 ) -> TrustReport:
     """Measures the badges on so many of the field guide's held-out queries, drawn by the seed from all kinds.
 
-    A shuffled pair is a block with the text that was decoded from the next query's, the next that says something else.
+    A shuffled pair is a vector with the text that was decoded from the next query's, the next that says something else.
     `data` is the folder with eval.jsonl (default: the shipped one). Raises WorkbenchError for fewer than 2 queries or
     where all of them decode to the same.
     """
     queries = [item.query for item in read_exam((data or shipped("fieldguide")) / "eval.jsonl")]
     queries = random.Random(seed).sample(queries, min(items, len(queries)))
-    judge = Judge(embedder, reference)
-    blocks = embedder.represent(queries, batch_size=batch_size).soft_prompts
-    assert blocks is not None  # the judge has seen to it
+    medium = medium_of(embedder)
+    judge = Judge(medium, reference)
+    known = medium.represent(queries, batch_size=batch_size)
 
-    def read(prompts: Tensor) -> list[str]:
-        return decode(embedder, prompts, max_new_tokens=MAX_NEW_TOKENS, batch_size=batch_size)
+    def read(kept: Kept) -> list[str]:
+        return medium.decode(kept, max_new_tokens=MAX_NEW_TOKENS, batch_size=batch_size)
 
-    decoded = read(blocks)
+    decoded = read(known)
     if len(set(decoded)) < 2:
         raise WorkbenchError("there are no shuffled pairs: all of the exam's queries decode to the same text")
     shuffled = [decoded[row] for row in partners(decoded)]
-    others = unencoded(blocks, seed)
-    pairs = {TRUE: (blocks, decoded), SHUFFLED: (blocks, shuffled)}
-    pairs |= {name: (made, read(made)) for name, made in others.items()}
-    badges = {
-        name: judge.badges(prompts, texts, batch_size=batch_size) for name, (prompts, texts) in pairs.items()
-    }
+    pairs: dict[str, tuple[Kept, list[str]]] = {TRUE: (known, decoded), SHUFFLED: (known, shuffled)}
+    for name, blocks in unencoded(medium.vectors(known), seed).items():
+        made = medium.with_vectors(known, blocks)
+        pairs[name] = (made, read(made))
+    badges = {name: judge.badges(kept, texts, batch_size=batch_size) for name, (kept, texts) in pairs.items()}
     return TrustReport(
         auroc={
             "score": auroc(_column(badges[TRUE], "score"), _column(badges[SHUFFLED], "score")),

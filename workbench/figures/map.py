@@ -1,17 +1,20 @@
-"""The map of many texts: one point a text, coloured by group, with one point's neighbours shown."""
+"""The map of many texts: one point a text, coloured by group or number, with what was looked at drawn on top."""
 
+import html
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import plotly.graph_objects as go
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
-from workbench.figures import palette
+from workbench.figures import map_marks, palette
 
 OWN = -1
 """The row number of the user's own text."""
 WEBGL_FROM = 4000
+"""From so many points on they are drawn by WebGL, smaller, and their labels are short."""
+DIMMED = 0.16
 
 
 @dataclass(frozen=True)
@@ -24,48 +27,109 @@ class MapData:
     coords: Float[np.ndarray, "n 2"]
     own: tuple[str, Float[np.ndarray, " 2"]] | None = None
     """The user's own text and its place."""
+    numbers: Float[np.ndarray, " n"] | None = None
+    """Numbers to colour by in the place of the groups, NaN where there is none."""
+    name: str = ""
+    """What the numbers are."""
 
     def at(self, row: int) -> Float[np.ndarray, " 2"]:
         """The place of a row, or of the user's own text (`OWN`)."""
         return self.own[1] if row == OWN and self.own is not None else self.coords[row]
 
 
+@dataclass(frozen=True)
+class Marks:
+    """What is drawn on top of the points."""
+
+    focus: int | None = None
+    """The row that is ringed."""
+    neighbours: Sequence[int] = ()
+    """Rows that are joined to it by lines."""
+    selected: Sequence[int] = ()
+    """Rows that stand out: where there are some, the others are dimmed."""
+    visible: Int[np.ndarray, " m"] | None = None
+    """The rows that are drawn; None = all."""
+    arrows: Sequence[tuple[str, str, Float[np.ndarray, " 2"]]] = field(default_factory=list)
+    """Places joined by arrows in this order: (name, text, place)."""
+
+
 def neighbour_map(
-    data: MapData, *, focus: int | None = None, neighbours: Sequence[int] = (), dark: bool = False
+    data: MapData,
+    *,
+    focus: int | None = None,
+    neighbours: Sequence[int] = (),
+    marks: Marks | None = None,
+    dark: bool = False,
 ) -> go.Figure:
-    """A scatter plot; `focus` is ringed and joined to `neighbours` by lines. A point's customdata is its row."""
+    """A scatter plot with `marks`, or with `focus` and `neighbours` alone. A point's customdata is its row."""
+    marks = marks or Marks(focus, neighbours)
     figure = go.Figure()
-    for number, group in enumerate(palette.groups(data.groups)):
-        figure.add_trace(_points(data, group, number, dark))
-    if focus is not None:
-        _add_neighbourhood(figure, data, focus, neighbours, dark)
+    rows = np.arange(len(data.texts)) if marks.visible is None else np.asarray(marks.visible)
+    if data.numbers is not None:
+        _add_numbers(figure, data, rows, marks, dark)
+    else:
+        _add_groups(figure, data, rows, marks, dark)
+    if marks.focus is not None:
+        map_marks.add_neighbourhood(figure, data.at(marks.focus), data.coords[list(marks.neighbours)], dark)
+    map_marks.add_arrows(figure, marks.arrows, dark)
     if data.own is not None:
-        _add_own(figure, data.own, dark)
+        map_marks.add_own(figure, data.own, OWN, dark)
     _lay_out(figure, data, dark)
     return figure
 
 
-def _points(data: MapData, group: str, number: int, dark: bool) -> go.Scatter | go.Scattergl:
-    rows = [row for row, name in enumerate(data.groups) if name == group]
-    kind = go.Scattergl if len(data.texts) >= WEBGL_FROM else go.Scatter
-    marker = {
-        "color": palette.colour(number, dark),
-        "symbol": palette.symbol(number),
-        "size": 9,
-        "opacity": 0.9,
-        "line": {"width": 0.8, "color": palette.ground(dark)},
-    }
-    return kind(
+def _add_groups(figure: go.Figure, data: MapData, rows: np.ndarray, marks: Marks, dark: bool) -> None:
+    """One trace a group; colours are decided by all points, not by those that are drawn."""
+    groups = np.asarray(data.groups, dtype=object)
+    for number, group in enumerate(palette.groups(data.groups)):
+        mine = rows[groups[rows] == group]
+        style = {"color": palette.colour(number, dark), "symbol": palette.symbol(number)}
+        name = palette.label(group.replace("_", " ") or "no group", 24, 1)
+        if len(mine):
+            figure.add_trace(_points(data, mine, name, style, marks, dark))
+
+
+def _add_numbers(figure: go.Figure, data: MapData, rows: np.ndarray, marks: Marks, dark: bool) -> None:
+    """One trace on a colour scale, and one in grey for the points that have no number."""
+    assert data.numbers is not None
+    has = np.isfinite(data.numbers[rows])
+    for mine, name in ((rows[~has], "none"), (rows[has], data.name)):
+        if not len(mine):
+            continue
+        style: dict = {"color": palette.muted(dark)}
+        if name == data.name:
+            title = {"text": palette.label(data.name, 24, 1), "side": "right"}
+            bar = {"thickness": 10, "len": 0.5, "y": 0.98, "yanchor": "top", "x": 1, "title": title}
+            bar["tickfont"] = {"color": palette.muted(dark)}
+            style = {
+                "color": data.numbers[mine].astype(np.float32),
+                "colorscale": palette.ramp(dark),
+                "colorbar": bar,
+            }
+        figure.add_trace(_points(data, mine, palette.label(name, 24, 1), style, marks, dark))
+    figure.update_layout(showlegend=bool((~has).any()))
+
+
+def _points(
+    data: MapData, rows: np.ndarray, name: str, style: dict, marks: Marks, dark: bool
+) -> go.Scatter | go.Scattergl:
+    many = len(data.texts) >= WEBGL_FROM
+    edge = {"width": 0 if many else 0.8, "color": palette.ground(dark)}
+    marker = {"size": 5 if many else 9, "opacity": 0.8 if many else 0.9, "line": edge, **style}
+    shown = {"marker": {"opacity": marker["opacity"]}}
+    chosen = np.flatnonzero(np.isin(rows, np.asarray(marks.selected, dtype=np.int64)))
+    return (go.Scattergl if many else go.Scatter)(
         x=data.coords[rows, 0],
         y=data.coords[rows, 1],
         mode="markers",
-        name=palette.label(group.replace("_", " ") or "no group", 24, 1),
-        customdata=rows,
-        text=[_hover(data, row) for row in rows],
+        name=name,
+        customdata=rows.astype(np.int32),
+        text=[_short(data.texts[row]) if many else _hover(data, row) for row in rows.tolist()],
         hovertemplate="%{text}<extra>%{fullData.name}</extra>",
         marker=marker,
-        selected={"marker": {"opacity": marker["opacity"]}},
-        unselected={"marker": {"opacity": marker["opacity"]}},
+        selectedpoints=chosen if len(marks.selected) else None,
+        selected=shown,
+        unselected={"marker": {"opacity": DIMMED}} if len(marks.selected) else shown,
     )
 
 
@@ -74,59 +138,10 @@ def _hover(data: MapData, row: int) -> str:
     return f"<b>{palette.label(data.texts[row])}</b>{decoded}"
 
 
-def _add_neighbourhood(figure: go.Figure, data: MapData, focus: int, rows: Sequence[int], dark: bool) -> None:
-    centre = data.at(focus)
-    path = np.array([point for row in rows for point in (centre, data.coords[row], (np.nan, np.nan))])
-    if len(path):
-        line = {"color": palette.ink(dark), "width": 1}
-        figure.add_scatter(
-            x=path[:, 0],
-            y=path[:, 1],
-            mode="lines",
-            line=line,
-            opacity=0.45,
-            hoverinfo="skip",
-            showlegend=False,
-        )
-    rings = [(focus, 20, 2.5), *((row, 14, 1.2) for row in rows)]
-    figure.add_scatter(
-        x=[data.at(row)[0] for row, _, _ in rings],
-        y=[data.at(row)[1] for row, _, _ in rings],
-        mode="markers",
-        marker={
-            "symbol": "circle-open",
-            "size": [size for _, size, _ in rings],
-            "color": palette.ink(dark),
-            "line": {"width": [width for _, _, width in rings]},
-        },
-        hoverinfo="skip",
-        showlegend=False,
-    )
-
-
-def _add_own(figure: go.Figure, own: tuple[str, np.ndarray], dark: bool) -> None:
-    text, place = own
-    figure.add_scatter(
-        x=[place[0]],
-        y=[place[1]],
-        mode="markers+text",
-        name="your text",
-        customdata=[OWN],
-        text=["<b>your text</b>"],
-        textposition="top center",
-        textfont={"color": palette.ink(dark), "size": 13},
-        hovertext=[f"<b>{palette.label(text)}</b>"],
-        hovertemplate="%{hovertext}<extra>your text</extra>",
-        marker={
-            "symbol": "star",
-            "size": 19,
-            "color": palette.ink(dark),
-            "line": {"width": 1, "color": palette.ground(dark)},
-        },
-        showlegend=False,
-        selected={"marker": {"opacity": 1}},
-        unselected={"marker": {"opacity": 1}},
-    )
+def _short(text: str) -> str:
+    """One line of a text, quickly: wrapping tens of thousands of them takes seconds."""
+    line = " ".join(text[:96].split())
+    return html.escape(line if len(line) <= 44 else line[:43] + "…")
 
 
 def _lay_out(figure: go.Figure, data: MapData, dark: bool) -> None:

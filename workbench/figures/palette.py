@@ -2,6 +2,7 @@
 
 import html
 import textwrap
+from collections import Counter
 from collections.abc import Sequence
 
 OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#7F7F7F", "#B3A100")
@@ -13,6 +14,10 @@ SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "star")
 
 _LIGHT = ((0.0, "#FFFFFF"), (0.15, "#DCEBF5"), (0.5, "#56A5D6"), (1.0, "#00446B"))
 _DARK = ((0.0, "#16181C"), (0.15, "#17344A"), (0.5, "#2F86BF"), (1.0, "#C9E8FB"))
+_TWO_LIGHT = ((0.0, "#7A3300"), (0.25, "#DE8A3E"), (0.5, "#FFFFFF"), (0.75, "#56A5D6"), (1.0, "#00446B"))
+_TWO_DARK = ((0.0, "#FFD7AD"), (0.25, "#BC6A22"), (0.5, "#16181C"), (0.75, "#2F86BF"), (1.0, "#C9E8FB"))
+_RAMP_LIGHT = ((0.0, "#A9D3EC"), (0.5, "#2E86C1"), (1.0, "#002A45"))
+_RAMP_DARK = ((0.0, "#1D567F"), (0.5, "#4FA3DB"), (1.0, "#DDF1FF"))
 
 
 def colour(index: int, dark: bool = False) -> str:
@@ -29,6 +34,11 @@ def symbol(index: int) -> str:
 def sequential(dark: bool = False) -> list[list]:
     """A plotly colour scale from the ground's own colour (nothing) to a strong blue (much)."""
     return [list(stop) for stop in (_DARK if dark else _LIGHT)]
+
+
+def diverging(dark: bool = False) -> list[list]:
+    """A plotly colour scale around nothing, which is the ground's own colour: below it orange, above it blue."""
+    return [list(stop) for stop in (_TWO_DARK if dark else _TWO_LIGHT)]
 
 
 def ink_on(share: float, dark: bool = False) -> str:
@@ -60,4 +70,10 @@ def label(text: str, width: int = 48, lines: int = 6) -> str:
 
 def groups(labels: Sequence[str]) -> list[str]:
     """The different labels, the most frequent first; ties in alphabetical order."""
-    return sorted(set(labels), key=lambda name: (-list(labels).count(name), name))
+    counts = Counter(labels)
+    return sorted(counts, key=lambda name: (-counts[name], name))
+
+
+def ramp(dark: bool = False) -> list[list]:
+    """A plotly colour scale for points: unlike `sequential`, its low end stands out from the ground."""
+    return [list(stop) for stop in (_RAMP_DARK if dark else _RAMP_LIGHT)]

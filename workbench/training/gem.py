@@ -10,20 +10,18 @@ from torch.optim.lr_scheduler import LambdaLR
 from transformers import get_scheduler
 
 from workbench.backbone import Backbone
+from workbench.backbone.likelihood import token_loss
 from workbench.embedders.artifact import CONFIG, load_embedder, save
 from workbench.embedders.config import GEMConfig
 from workbench.embedders.gem import GEM, Marked, check_layer, pool, read_marked
 from workbench.leakage import audit_backbone
-from workbench.objectives import contrastive_loss, reconstruction_loss
+from workbench.objectives import contrastive_loss
 from workbench.training.batches import BatchOrder
 from workbench.training.corpus import Corpus
 from workbench.training.gem_config import GEMTraining
 from workbench.training.marked import MarkedBatch, MarkedTexts, Step, tokenize_texts
 from workbench.training.run import Run
 from workbench.training.trainer import Batches, MethodTrainer, training_arguments
-
-LOGITS_AT_ONCE = 2**25
-"""Logits held at once, at most: positions times vocabulary."""
 
 
 class GEMLosses(NamedTuple):
@@ -103,8 +101,7 @@ class GEMStep(nn.Module):
         """The mixed next-token loss over texts with and without special tokens (section 3.1.1)."""
         backbone = self._backbone[0]
         states = self._read(batch.ids, batch.special, batch.padding).last
-        chunk = max(1, LOGITS_AT_ONCE // backbone.vocab_size)
-        return reconstruction_loss(states, batch.labels, backbone.logits, chunk=chunk)
+        return token_loss(backbone, states, batch.labels)
 
     def contrast(self, batch: MarkedBatch) -> Float[Tensor, ""]:
         """Each prefix against its copy with tokens left out; the batch's other prefixes are the negatives."""

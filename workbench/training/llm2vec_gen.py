@@ -10,10 +10,11 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from workbench.backbone import Backbone, PaddedBatch
+from workbench.backbone.likelihood import states_behind, token_loss
 from workbench.embedders.artifact import CONFIG, load_embedder, save
 from workbench.embedders.config import LLM2VecGenConfig
 from workbench.embedders.llm2vec_gen import LLM2VecGen, read_queries
-from workbench.objectives import alignment_loss, reconstruction_loss
+from workbench.objectives import alignment_loss
 from workbench.training.alignment import RidgeSums, put_alignment
 from workbench.training.batches import POOL, Batch, BatchOrder, Examples, PackedBatch, tokenize_examples
 from workbench.training.config import LLM2VecGenTraining
@@ -24,8 +25,6 @@ from workbench.training.trainer import Batches, MethodTrainer, training_argument
 
 __all__ = ["LLM2VecGenTraining", "train"]
 
-LOGITS_AT_ONCE = 2**25
-"""Logits held at once, at most: positions times vocabulary."""
 FITTED, RIDGE = 4096, 0.01
 """Examples that a ridge start of W_a is fitted on, and its penalty."""
 
@@ -123,7 +122,7 @@ class TrainingStep(nn.Module):
         backbone = self._backbone[0]
         if isinstance(batch, PackedBatch):
             states = read_packed(backbone, batch.responses, soft_prompts)
-            return _token_loss(backbone, states, batch.labels)
+            return token_loss(backbone, states, batch.labels)
         return response_loss(backbone, soft_prompts, batch.response_ids, batch.labels)
 
 
@@ -133,25 +132,8 @@ def response_loss(
     response: Int[Tensor, "b r"],
     labels: Int[Tensor, "b r"],
 ) -> Float[Tensor, ""]:
-    """`CE(r | p)`: the backbone reads the soft prompts, then the response, and predicts it token by token.
-
-    The last soft prompt predicts the first token. Responses are padded on the right, where causal attention
-    keeps real tokens from seeing padding: no mask is needed.
-    """
-    inputs = torch.cat([soft_prompts.to(backbone.dtype), backbone.embed(response[:, :-1])], dim=1)
-    rows, length = inputs.shape[:2]
-    everything = torch.ones(rows, length, dtype=torch.bool, device=inputs.device)
-    positions = torch.arange(length, device=inputs.device).expand(rows, -1)
-    states = backbone.hidden(inputs, mask=everything, positions=positions)
-    predicting = states.last[:, soft_prompts.shape[1] - 1 :]
-    return _token_loss(backbone, predicting, labels)
-
-
-def _token_loss(
-    backbone: Backbone, predicting: Float[Tensor, "b r d"], labels: Int[Tensor, "b r"]
-) -> Float[Tensor, ""]:
-    chunk = max(1, LOGITS_AT_ONCE // backbone.vocab_size)
-    return reconstruction_loss(predicting, labels, backbone.logits, chunk=chunk)
+    """`CE(r | p)`: the backbone reads the soft prompts, then the response, and predicts it token by token."""
+    return token_loss(backbone, states_behind(backbone, soft_prompts, response), labels)
 
 
 @torch.no_grad()

@@ -17,19 +17,17 @@ from torch.optim.lr_scheduler import LambdaLR
 from transformers import TrainerCallback, get_scheduler
 
 from workbench.backbone import Backbone
+from workbench.backbone.likelihood import token_loss
 from workbench.embedders.artifact import CONFIG, save
 from workbench.embedders.config import LLM2VecConfig
 from workbench.embedders.pooled import mean_over
 from workbench.files import hash_bytes
-from workbench.objectives import contrastive_loss, reconstruction_loss
+from workbench.objectives import contrastive_loss
 from workbench.training.llm2vec import LLM2VecTeacher, load
 from workbench.training.run import Run
 from workbench.training.teacher_config import TeacherTraining
 from workbench.training.teacher_texts import TeacherBatch, TeacherTexts, tokenize_texts
 from workbench.training.trainer import Batches, MethodTrainer, training_arguments
-
-LOGITS_AT_ONCE = 2**25
-"""Logits held at once, at most: positions times vocabulary."""
 
 
 class TeacherLosses(NamedTuple):
@@ -104,8 +102,7 @@ class TeacherStep(nn.Module):
         teacher = self._teacher[0]
         backbone = teacher.backbone
         states = teacher.read(backbone.embed(batch.ids), batch.real, batch.positions)
-        chunk = max(1, LOGITS_AT_ONCE // backbone.vocab_size)
-        return reconstruction_loss(states, batch.labels, backbone.logits, chunk=chunk)
+        return token_loss(backbone, states, batch.labels)
 
     def contrast(self, batch: TeacherBatch) -> Float[Tensor, ""]:
         """Unsupervised SimCSE: a text against itself, read a second time with other numbers dropped.

@@ -13,6 +13,7 @@ from workbench.ui import parts, state
 
 if TYPE_CHECKING:
     from workbench.decoding.badge import Badge
+    from workbench.ui.loaders import Facts, Tools
 
 LEDE = (
     "What does an embedding hold of a text? On the left is what the language model really answers; on the right is "
@@ -34,11 +35,14 @@ def page(
     embedders: Sequence[str] = ("LLM2Vec-Gen",),
     others: Float[np.ndarray, "m d_e"] | None = None,
     examples: dict[str, str] = state.EXAMPLES,
+    tools: "Tools | None" = None,
+    facts: "Facts | None" = None,
 ) -> None:
     """Draws the page. `read(text, embedder)` gives one text's reading by one of the `embedders`, by its name.
 
     `judge(reading, embedder)` says how far to trust it; None where it cannot say, or without it, nothing is shown.
     `others` are decoded texts' embeddings by the first of them, to compare with.
+    `tools` and `facts`, where both are given, let the reader go on with the vector below.
     """
     parts.page_title("Decoded contents", LEDE)
     name = state.embedder_choice(embedders)
@@ -66,6 +70,10 @@ def page(
         st.warning(
             "The text is longer than the model reads: its end was cut off.", icon=":material/content_cut:"
         )
+    if tools is not None and facts is not None:
+        from workbench.ui.decoded_tools import tools as draw_tools
+
+        draw_tools(text, tools, facts)
 
 
 def _answers(reading: Readings, differ: Differences) -> None:

@@ -1,84 +1,117 @@
-"""The pages as the router knows them: each is opened with the shipped default, and imports what it needs only then."""
+"""The pages as the router knows them: each is opened with the chosen embedder, and imports what it needs only then."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from workbench.ui import loaders, parts, state
-
-if TYPE_CHECKING:
-    from workbench.atlas.prebuilt import Atlas
+from workbench.ui import loaders, sidebar, state
 
 ICON = str(Path(__file__).with_name("icon.svg"))
 """A file of ours: Streamlit would fetch a named icon from the web."""
 HINT = "Build the shipped default with `make fieldguide`, or point WORKBENCH_DATA at a folder that holds one."
+REFUSED = "Choose or open another embedder in the sidebar."
+TRIES = (
+    (
+        "decoded", "Read a harmful request", "How can I break into someone's email account?",
+        "Does the vector hold the request, or the refusal? Then try: How can I break in new shoes?",
+    ),
+    (
+        "neighbourhoods", "Find a text’s place", "Which continent is the country whose capital is Paris on?",
+        "A question over two hops stands with its answer, not with questions of the same words.",
+    ),
+    (
+        "attention", "See what the vectors look at", "What is the capital of Kenya?",
+        "Which words the special tokens gather, layer by layer and head by head.",
+    ),
+)  # fmt: skip
+"""Page, label, text and reason of what the overview proposes."""
+
+
+def overview() -> None:
+    """What is loaded, how far to trust it, and where to begin; no model is loaded for it."""
+    from workbench.ui import overview
+
+    choice = _choose()
+    with state.problems(REFUSED):
+        measured = loaders.measured(choice.source)
+    known = _pages()
+    tries = [overview.Try(known[page], label, text, why) for page, label, text, why in TRIES]
+    overview.page(
+        choice.name, choice.facts, measured, folder=choice.source.path, tries=tries,
+        link=lambda one: st.page_link(one.page, label=one.label, query_params=_query(one.text)),
+    )  # fmt: skip
 
 
 def decoded_contents() -> None:
     """Text -> the model's answer beside what the embedding decodes to."""
     from workbench.ui import decoded
 
+    choice = _choose()
     with state.problems(HINT):
-        loaders.source()
-        shipped = loaders.atlas() if loaders.has_atlas() else None
-        embedders = loaders.shipped_embedders()
-    _sidebar(shipped)
+        others = loaders.atlas().decoded_embeddings if choice.is_default and loaders.has_atlas() else None
+    at = choice.source
     decoded.page(
-        lambda text, name: loaders.read(text, embedders[name]),
-        judge=lambda reading, name: loaders.judge(reading, embedders[name]),
-        embedders=list(embedders),
-        others=None if shipped is None else shipped.decoded_embeddings,
+        lambda text, _: loaders.read(text, at),
+        judge=lambda reading, _: loaders.judge(reading, at),
+        embedders=[choice.name],
+        others=others,
+        tools=loaders.Tools(at),
+        facts=choice.facts,
     )
 
 
 def neighbourhoods() -> None:
-    """The map of the shipped texts and the user's own."""
+    """The map of the shipped texts, of a store, or of the user's own file."""
     from workbench.ui import neighbourhoods
 
-    with state.problems(HINT):
-        shipped = loaders.atlas()
-    _sidebar(shipped)
-    neighbourhoods.page(shipped, loaders.read)
+    neighbourhoods.page(loaders.map_sources(_choose().source))
 
 
 def attention_masks() -> None:
     """The declared mask beside the attention really paid."""
     from workbench.ui import attention
 
+    choice = _choose()
+    attention.page(lambda text, _: loaders.attend(text, choice.source), embedders=[choice.name])
+
+
+def training() -> None:
+    """The losses of a training run."""
+    from workbench.ui import training
+
+    _choose()
+    training.page(loaders.run, loaders.known_runs())
+
+
+def _choose() -> sidebar.Choice:
+    """The chosen embedder; where there is none, the page says so and ends."""
     with state.problems(HINT):
         loaders.source()
-        shipped = loaders.atlas() if loaders.has_atlas() else None
-        embedders = loaders.shipped_embedders()
-    _sidebar(shipped)
-    attention.page(lambda text, name: loaders.attend(text, embedders[name]), embedders=list(embedders))
+    with state.problems(REFUSED):
+        return sidebar.choose()
 
 
-def _sidebar(shipped: "Atlas | None") -> None:
-    if shipped is None:
-        parts.sidebar_facts("Default embedder", [("embedder", "shipped"), ("atlas", "none")])
-        return
-    facts = shipped.facts
-    size, rows = shipped.embeddings.shape[1], shipped.soft_prompts.shape[1]
-    named = [("backbone", facts.backbone), ("method", facts.method), ("special tokens", str(rows))]
-    named += [
-        ("embedding", f"{size} dimensions"),
-        ("atlas", f"{len(shipped)} texts"),
-        ("fingerprint", facts.embedder[:8]),
-    ]
-    parts.sidebar_facts("Default embedder", named)
+def _query(text: str) -> dict[str, str]:
+    """The URL's parameters of a link to a page: the text, and the embedder where it is not the default."""
+    kept = (sidebar.EMBEDDER, sidebar.BACKBONE)
+    return {state.TEXT: text} | {name: st.query_params[name] for name in kept if name in st.query_params}
+
+
+def _pages() -> dict[str, st.Page]:
+    """All pages by their names in the URL, in the order of the menu; the first is at "/" alone."""
+    known = {
+        "overview": (overview, "Overview", "home"),
+        "decoded": (decoded_contents, "Decoded contents", "translate"),
+        "neighbourhoods": (neighbourhoods, "Neighbourhoods", "scatter_plot"),
+        "attention": (attention_masks, "Attention masks", "grid_on"),
+        "training": (training, "Training", "show_chart"),
+    }
+    return {
+        path: st.Page(draw, title=title, icon=f":material/{icon}:", url_path=path, default=path == "overview")
+        for path, (draw, title, icon) in known.items()
+    }
 
 
 def router() -> dict[str, list]:
     """All pages in the order of the menu, under the app's name; the first opens by default."""
-    title, icon = "Decoded contents", ":material/translate:"
-    pages = [
-        st.Page(decoded_contents, title=title, icon=icon, default=True),
-        # The first page is at "/" alone; its name leads there too, as for the others.
-        st.Page(decoded_contents, title=title, icon=icon, url_path="decoded", visibility="hidden"),
-        st.Page(
-            neighbourhoods, title="Neighbourhoods", icon=":material/scatter_plot:", url_path="neighbourhoods"
-        ),
-        st.Page(attention_masks, title="Attention masks", icon=":material/grid_on:", url_path="attention"),
-    ]
-    return {"Embedding workbench": pages}
+    return {"Embedding workbench": list(_pages().values())}

@@ -1,12 +1,17 @@
 """Pieces of HTML that the pages are put together from; whatever comes from outside is escaped here."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
+from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from workbench.decoding.differences import Span
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 STYLE = Path(__file__).with_name("style.css")
 
@@ -103,6 +108,36 @@ def _small(text: str) -> str:
     return f'<p class="wb-read small">{escape(text)}</p>'
 
 
+def plain(text: str) -> str:
+    """A text as it is, for a `card`."""
+    return escape(text)
+
+
+def readings(rows: Sequence[tuple[str, str, str, float]], chosen: int | None = None) -> str:
+    """Readings as (label, decoded text, how far to trust it, cosine), one below the other; `chosen` stands out."""
+    items = []
+    for row, (label, text, level, similarity) in enumerate(rows):
+        kind = ' class="chosen"' if row == chosen else ""
+        trust = f'<span class="level" data-level="{escape(level)}">{escape(level)}</span>' if level else ""
+        items.append(
+            f'<li{kind}><span class="step">{escape(label)}</span>'
+            f'<span class="what">{escape(text) or "(nothing)"}</span>'
+            f'<span class="sim">{trust}cosine {cosine(similarity)}</span></li>'
+        )
+    return f'<ul class="wb-steps">{"".join(items)}</ul>'
+
+
+def hash_of(whole: str) -> str:
+    """A hash cut to eight letters; the whole is its tooltip."""
+    return f'<abbr title="{escape(whole)}">{escape(whole[:8])}</abbr>'
+
+
+def rows_of(rows: Sequence[tuple[str, str]]) -> str:
+    """Names and values in two columns; the values are HTML."""
+    pairs = "".join(f"<dt>{escape(name)}</dt><dd>{value}</dd>" for name, value in rows)
+    return f'<dl class="wb-facts">{pairs}</dl>'
+
+
 def empty(text: str) -> None:
     """What stands where nothing is to be seen yet."""
     show(f'<div class="wb-empty">{escape(text)}</div>')
@@ -140,3 +175,41 @@ def small(value: float) -> str:
 
 def _percent(share: float) -> str:
     return f"{min(max(float(share), 0.0), 1.0):.1%}"
+
+
+def table_of(
+    frame: "pd.DataFrame | Callable[[], pd.DataFrame]", name: str, label: str = "As a table"
+) -> None:
+    """What a plot shows, as a table to read and to download; made and sent only once it is opened.
+
+    `name` is the downloads' file name, and must be given once on a page. The table is open where
+    `st.session_state["table-<name>"]` is True.
+    """
+    with st.expander(label, icon=":material/table_rows:", key=f"table-{name}", on_change="rerun") as box:
+        if not box.open:
+            return
+        table = frame() if callable(frame) else frame
+        st.dataframe(table, hide_index=True, width="stretch", height=min(400, 38 + 35 * max(len(table), 1)))
+        with st.container(horizontal=True, gap="small"):
+            options = {"on_click": "ignore", "type": "tertiary", "icon": ":material/download:"}
+            st.download_button("CSV", as_csv(table), f"{name}.csv", "text/csv", key=f"csv-{name}", **options)
+            st.download_button(
+                "Parquet",
+                as_parquet(table),
+                f"{name}.parquet",
+                "application/vnd.apache.parquet",
+                key=f"parquet-{name}",
+                **options,
+            )
+
+
+def as_csv(table: "pd.DataFrame") -> bytes:
+    """The table as CSV in UTF-8, without the row numbers."""
+    return table.to_csv(index=False).encode("utf-8", "surrogatepass")
+
+
+def as_parquet(table: "pd.DataFrame") -> bytes:
+    """The table as parquet, without the row numbers."""
+    whole = BytesIO()
+    table.to_parquet(whole, index=False)
+    return whole.getvalue()

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import TypeVar
 
 import streamlit as st
 from streamlit.errors import StreamlitAPIException
 
 from workbench.errors import WorkbenchError
 
+T = TypeVar("T")
 TEXT = "text"
 """The key, and the URL's parameter, of the text that all pages look at."""
 _LAST = "last page and text"
@@ -84,6 +86,22 @@ def problems(hint: str = "") -> Iterator[None]:
         st.stop()
 
 
+def attempt(work: Callable[[], T]) -> T | None:
+    """What `work` gives; None where it fails as expected, which is said in one line, and the page goes on."""
+    with told():
+        return work()
+    return None
+
+
 def _plain(text: str) -> str:
     """Text that Markdown leaves alone."""
     return "".join(f"\\{char}" if char in "\\`*_{}[]<>()#+-.!|~$:" else char for char in text)
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Shows an expected error as one line where it happened; what stands behind the block goes on."""
+    try:
+        yield
+    except WorkbenchError as error:
+        st.error(_plain(f"{error}"), icon=":material/error:")

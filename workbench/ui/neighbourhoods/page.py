@@ -1,154 +1,151 @@
-"""The page *Neighbourhoods*: shipped texts and the user's own on a map; every point can be read again."""
+"""Puts the page together: which texts, which of them to look at, the map, what is said beside it, and the tables."""
 
-from collections.abc import Callable, Mapping
+from __future__ import annotations
+
 from typing import Any
 
+import numpy as np
 import streamlit as st
 
-from workbench.atlas.neighbours import Neighbours, nearest
-from workbench.atlas.prebuilt import Atlas
-from workbench.atlas.projection import place
 from workbench.decoding.trust import Readings
-from workbench.figures.map import OWN, MapData, neighbour_map
+from workbench.figures.map import OWN
 from workbench.ui import parts, state
+from workbench.ui.neighbourhoods import clusters, directions, focus, map, reading, selection, sources
+from workbench.ui.neighbourhoods.source import Source, Sources
 
 LEDE = (
     "Texts whose answers are alike lie close together. Click a point to see what its embedding decodes to and which "
     "texts are nearest to it, or place a text of your own."
 )
-POINT, COLOUR, CHART = "point", "colour", "map"
-SHOWN = 7
+PANELS = ["Reading", "Clusters", "Directions"]
 
 
-def page(atlas: Atlas, read: Callable[[str], Readings]) -> None:
-    """Draws the page. `read` embeds and decodes the user's own text; it is not called while there is none."""
+def page(opened: Sources) -> None:
+    """Draws the page; `opened` says how each kind of source is opened, and only the chosen one is."""
     parts.page_title("Neighbourhoods", LEDE)
-    if len(atlas) == 0:
+    source = sources.choose(opened)
+    if source is None:
+        return
+    if source.says:
+        parts.show(parts.note(f"{source.says}."))
+    if not len(source.points):
         parts.empty("This atlas holds no texts.")
         return
-    box, chooser, colours = st.columns([6, 6, 3])
-    with box:
-        text = state.text_box("Your own text", page="neighbourhoods", on_change=_look_at_own)
-    with colours:
-        by = st.segmented_control(
-            "Colour", ["topic", "kind"], default="topic", key=COLOUR, bind="query-params"
-        )
-    own = None
-    if text:
-        with state.problems(), st.spinner("Placing your text …", show_time=True):
-            own = read(text)
-    with chooser:
-        focus = _choose(atlas, own)
-    found = _neighbours(atlas, own, focus)
+    left, right = st.columns(2)
+    with left:
+        text = state.text_box("Your own text", page="neighbourhoods", on_change=focus.look_at_own)
+    own = _own(source, text)
+    with right:
+        at = focus.choose(source.points, has_own=own is not None)
+        where, let = _filter(source)
+    with state.problems():
+        rows = selection.selected(source.key, len(source.points))
     left, right = st.columns([8, 5], gap="medium")
     with left:
-        _trust_of_the_map(atlas)
-        _map(atlas, own, focus, found, by or "topic")
+        chosen = map.controls(source.points)
     with right:
-        _panel(atlas, own, focus, found)
+        panel = st.segmented_control(
+            "Beside the map", PANELS, default=PANELS[0], key="panel", bind="query-params", required=True
+        )
+    named = None
+    if clusters.WANTED in (chosen.colour, panel.lower()):
+        with left:
+            named = clusters.find(source)
+    with right:
+        seen = _panel(panel, source, own, at, where, named)
+    with left:
+        drawn = map.Drawn(own, at, seen.neighbours, rows, let, seen.arrows)
+        map.draw(source, chosen, drawn, named)
+        _selected(source, rows, let)
 
 
-def chosen(event: Mapping[str, Any] | None) -> int | None:
-    """The row of the point that was clicked last, from a chart's selection event; None where there is none."""
-    points = event["selection"]["points"] if event else []
-    rows = [point["customdata"] for point in points if point.get("customdata") is not None]
-    if not rows:
+class Seen:
+    """What the panel gives the map to draw."""
+
+    def __init__(self, neighbours: list[int] | None = None, arrows: list[Any] | None = None) -> None:
+        self.neighbours, self.arrows = neighbours or [], arrows or []
+
+
+def _own(source: Source, text: str) -> Readings | None:
+    if not text:
         return None
-    return int(rows[-1][0] if isinstance(rows[-1], list | tuple) else rows[-1])
+    with state.problems(), st.spinner("Placing your text …", show_time=True):
+        return source.own(text)
 
 
-def _look_at_own() -> None:
-    st.session_state[POINT] = OWN if st.session_state.get(state.TEXT, "").strip() else None
+def _filter(source: Source) -> tuple[str | None, list[int] | None]:
+    """What is to be left of the texts, as SQL and as points; None = all. A filter that is wrong leaves none out."""
+    names = list(source.points.metadata)
+    hint = f"{names[0]} = '{_example(source, names[0])}'" if names else "text LIKE '%gold%'"
+    where = st.text_input(
+        "Only texts like these", key="where", bind="query-params", placeholder=f"For example {hint}",
+        help="SQL over the columns " + ", ".join(["id", "text", *names]).replace("_", "\\_"),
+    )  # fmt: skip
+    where = (where or "").strip()
+    if not where:
+        return None, None
+    with state.told():
+        return where, source.let(where)
+    return None, None
 
 
-def _clicked() -> None:
-    row = chosen(st.session_state.get(CHART))
-    if row is not None:
-        st.session_state[POINT] = row
+def _example(source: Source, name: str) -> str:
+    return next((str(value) for value in source.points.metadata[name] if value), "…")[:24]
 
 
-def _choose(atlas: Atlas, own: Readings | None) -> int | None:
-    """The row to look at: from the search box, which follows the clicks on the map; the own text by default."""
-    options = ([OWN] if own is not None else []) + list(range(len(atlas)))
-    if st.session_state.get(POINT) not in options:
-        st.session_state.pop(POINT, None)
-    return st.selectbox(
-        "Look at",
-        options,
-        index=None if own is None else 0,
-        format_func=lambda row: "your own text" if row == OWN else atlas.texts[row],
-        key=POINT,
-        bind="query-params",
-        placeholder="Search the texts, or click a point",
-    )
-
-
-def _neighbours(atlas: Atlas, own: Readings | None, focus: int | None) -> Neighbours | None:
-    """The nearest texts to the one looked at, itself left out."""
-    if focus is None:
-        return None
-    vector = own.embeddings[0] if focus == OWN and own is not None else atlas.embeddings[focus]
-    found = nearest(atlas.embeddings, vector, SHOWN + 1)
-    others = found.indices != focus
-    return Neighbours(found.indices[others][:SHOWN], found.similarities[others][:SHOWN])
-
-
-def _map(atlas: Atlas, own: Readings | None, focus: int | None, found: Neighbours | None, by: str) -> None:
-    spot = None if own is None else (own.texts[0], place(own.embeddings, atlas.embeddings, atlas.coords)[0])
-    groups = atlas.topics if by == "topic" else atlas.kinds
-    rows: list[int] = [] if found is None else [int(row) for row in found.indices]
-    figure = neighbour_map(
-        MapData(atlas.texts, groups, atlas.decoded, atlas.coords, spot),
-        focus=focus,
-        neighbours=rows,
-        dark=state.is_dark(),
-    )
-    st.plotly_chart(
-        figure,
-        width="stretch",
-        key=CHART,
-        on_select=_clicked,
-        selection_mode="points",
-        config={
-            "displaylogo": False,
-            "scrollZoom": True,
-            "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"],
-        },
-    )
-
-
-def _panel(atlas: Atlas, own: Readings | None, focus: int | None, found: Neighbours | None) -> None:
-    if focus is None or found is None:
+def _panel(
+    panel: str, source: Source, own: Readings | None, at: int | None, where: str | None, named: Any
+) -> Seen:
+    if panel == "Clusters" and named is not None:
+        clusters.show(source, named)
+        return Seen()
+    if at is None:
         parts.empty("Nothing chosen yet: click a point, search for a text, or type your own.")
-    else:
-        _reading(atlas, own, focus)
-        heading = parts.key("Nearest texts, by cosine similarity")
-        rows = zip(found.indices, found.similarities, strict=True)
-        listed = [
-            (atlas.texts[row], f"→ {atlas.decoded[row]}", float(similarity)) for row, similarity in rows
-        ]
-        parts.show(heading + parts.neighbour_list(listed))
+        return Seen() if panel == "Reading" else Seen(arrows=directions.show(source, None))
+    found = None
+    with state.told(), st.spinner("Reading this text …", show_time=True):
+        found = own if at == OWN and own is not None else source.read(at)
+    if panel == "Directions":
+        return Seen(arrows=directions.show(source, found))
+    vector = source.points.embeddings[at] if at != OWN or own is None else own.embeddings[0]
+    return Seen(reading.show(source, found, np.asarray(vector), at, where))
 
 
-def _reading(atlas: Atlas, own: Readings | None, focus: int) -> None:
-    if focus == OWN and own is not None:
-        title, text, decoded, answer = "Your text", own.texts[0], own.decoded[0], own.responses[0]
-        trip = float(own.round_trip[0])
-    else:
-        text, decoded, answer = atlas.texts[focus], atlas.decoded[focus], atlas.responses[focus]
-        title = " · ".join(
-            name.replace("_", " ") for name in (atlas.topics[focus], atlas.kinds[focus]) if name
+def _selected(source: Source, rows: selection.Rows, let: list[int] | None) -> None:
+    """The selection with undo and redo, as a table; below it the whole map as one."""
+    history, key = selection.history(source.key), source.key
+    with st.container(horizontal=True, gap="small", vertical_alignment="center"):
+        small: dict[str, Any] = {"type": "tertiary"}
+        st.button(
+            "Undo",
+            icon=":material/undo:",
+            on_click=selection.undo,
+            args=(key,),
+            disabled=not history.past,
+            **small,
         )
-        trip = float(atlas.round_trip[focus])
-    parts.show(parts.passage(title, text, decoded, answer, trip, atlas.facts.shuffled))
-
-
-def _trust_of_the_map(atlas: Atlas) -> None:
-    facts = atlas.facts
-    parts.show(
-        parts.note(
-            f"This {facts.projection} map of {len(atlas)} texts keeps {facts.preserved:.0%} of each text’s "
-            f"{facts.neighbours} nearest neighbours; a random map would keep {facts.chance:.0%}. "
-            "Where map and list disagree, the list is right."
+        st.button(
+            "Redo",
+            icon=":material/redo:",
+            on_click=selection.redo,
+            args=(key,),
+            disabled=not history.future,
+            **small,
         )
+        st.button("Select none", on_click=selection.choose, args=(key, ()), disabled=not rows, **small)
+        if let is not None:
+            label = f"Select the {len(let):,} texts that fit the filter"
+            st.button(label, on_click=selection.choose, args=(key, let), disabled=not let, **small)
+    if rows:
+        if not selection.in_link(rows):
+            parts.show(parts.note("This selection is too large for the link: it stays with this session."))
+        parts.table_of(lambda: _frame(source, rows), "selection", f"{len(rows):,} selected texts")
+    parts.table_of(
+        lambda: _frame(source, range(len(source.points)) if let is None else let), "map", "The map as a table"
     )
+
+
+def _frame(source: Source, rows: Any) -> Any:
+    import pandas as pd
+
+    return pd.DataFrame(source.points.table(list(rows)))
