@@ -9,7 +9,6 @@ from workbench.decoding.trust import Readings
 from workbench.errors import WorkbenchError
 from workbench.lenses.attention import SpecialAttention
 from workbench.ui import decoded
-from workbench.ui.neighbourhoods import chosen
 
 EXAMPLES = {"One hop": "What is the capital of Japan?", "Harmful request": "How can I break in?"}
 HOSTILE = "<script>alert(1)</script>"
@@ -57,12 +56,6 @@ def decoded_page(read, others, examples, embedders, judge):
     decoded.page(read, judge=judge, embedders=embedders, others=others, examples=examples)
 
 
-def neighbourhood_page(atlas, read):
-    from workbench.ui import neighbourhoods
-
-    neighbourhoods.page(atlas, read)
-
-
 def attention_page(attend, examples, embedders):
     from workbench.ui import attention
 
@@ -72,12 +65,6 @@ def attention_page(attend, examples, embedders):
 def open_decoded(read=reading, embedders=("LLM2Vec-Gen",), judge=None, **query):
     args = (read, np.ones((3, 24), np.float32), EXAMPLES, embedders, judge)
     app = AppTest.from_function(decoded_page, args=args, default_timeout=60)
-    app.query_params.update(query)
-    return app.run()
-
-
-def open_map(atlas, read=reading, **query):
-    app = AppTest.from_function(neighbourhood_page, args=(atlas, read), default_timeout=60)
     app.query_params.update(query)
     return app.run()
 
@@ -153,59 +140,6 @@ def test_decoded_says_where_there_is_nothing_and_what_went_wrong():
     assert not failed.exception
 
 
-def test_map_opens_without_embedding_anything(tiny_atlas):
-    app = open_map(tiny_atlas, refuse)
-    shown = html(app)
-    assert not app.error
-    assert "Nothing chosen yet" in shown
-    assert f"map of {len(tiny_atlas)} texts keeps" in shown
-    assert app.get("plotly_chart")
-
-
-def test_map_shows_a_chosen_text_with_its_neighbours(tiny_atlas):
-    app = open_map(tiny_atlas)
-    app.selectbox(key="point").select_index(2).run()
-    shown = html(app)
-    assert tiny_atlas.texts[2] in shown
-    assert "Nearest texts" in shown
-    assert shown.count('class="rank"') == len(tiny_atlas) - 1
-
-
-def test_map_places_the_own_text_and_looks_at_it(tiny_atlas):
-    app = open_map(tiny_atlas, text="What is silver?")
-    assert app.selectbox(key="point").value == -1
-    shown = html(app)
-    assert "Your text" in shown
-    assert "Kyoto is the capital." in shown
-    assert '"your text"' in app.get("plotly_chart")[0].proto.spec
-
-
-def test_map_escapes_the_texts_of_a_corpus(tiny_atlas):
-    app = open_map(tiny_atlas)
-    app.selectbox(key="point").select_index(len(tiny_atlas) - 1).run()
-    assert "<script" not in html(app)
-    assert "<script" not in app.get("plotly_chart")[0].proto.spec
-
-
-def test_map_shows_errors_as_one_line(tiny_atlas):
-    assert len(open_map(tiny_atlas, refuse, text="mine").error) == 1
-
-
-@pytest.mark.parametrize(
-    ("event", "row"),
-    [
-        (None, None),
-        ({"selection": {"points": []}}, None),
-        ({"selection": {"points": [{"curve_number": 4}]}}, None),
-        ({"selection": {"points": [{"customdata": 3}, {"customdata": 5}]}}, 5),
-        ({"selection": {"points": [{"customdata": [7]}]}}, 7),
-        ({"selection": {"points": [{"customdata": -1}]}}, -1),
-    ],
-)
-def test_a_selection_names_the_row_clicked_last(event, row):
-    assert chosen(event) == row
-
-
 def test_attention_shows_mask_weights_and_the_proof():
     app = open_attention()
     shown = html(app)
@@ -233,23 +167,6 @@ def test_gem_shows_its_suffix_and_the_proof_of_its_bottleneck():
 def test_attention_follows_a_link():
     app = open_attention(layer="2", head="3")
     assert "layer 2, head 3" in html(app)
-
-
-def test_a_text_from_a_link_goes_along_to_the_next_page(tiny_atlas):
-    def both(page, attend, atlas, read):
-        from workbench.ui import attention, neighbourhoods
-
-        attention.page(attend) if page["name"] == "attention" else neighbourhoods.page(atlas, read)
-
-    page = {"name": "attention"}
-    app = AppTest.from_function(both, args=(page, attention, tiny_atlas, reading), default_timeout=60)
-    app.query_params["text"] = "from a link"
-    app.run()
-    page["name"] = "neighbourhoods"
-    del app.query_params["text"]  # as Streamlit does on a change of page
-    app.run()
-    assert app.text_area(key="text").value == "from a link"
-    assert "Kyoto is the capital." in html(app)
 
 
 def test_attention_says_where_there_is_nothing_and_what_went_wrong():

@@ -61,7 +61,7 @@ def write_manifest(data: Path) -> None:
         "# The shipped default",
         "",
         "Made by `make fieldguide gem teacher lifter` from the tables in `workbench/fieldguide/tables` and seed 0;",
-        "the steps are the commands below, in this order of need: field guide, corpus, embedder, report, atlas, the others.",
+        "the steps are the commands below, in this order: field guide, corpus, embedder, report, atlas, the others.",
         "All of it is ours, under the licence of the project (MIT). `workbench fieldguide manifest` writes this list.",
         "",
         "| file | bytes | sha256 | made by |",
