@@ -1,0 +1,208 @@
+"""The main comparison: baselines, teachers and both methods on the field guide's suite, and the papers' claims on it.
+
+    python -m analyses.main_table                  # all of it; writes docs/evaluation.md
+    python -m analyses.main_table --limit 20       # a quick look; writes nothing unless --output is given
+
+Each embedder's run is kept in analyses/results/main_table and measured again only where the data, the embedder or the
+settings changed, so an interrupted command goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
+
+if TYPE_CHECKING:
+    from workbench.evaluation.jobs import Job
+    from workbench.evaluation.report import Comparison
+    from workbench.evaluation.results import Run
+    from workbench.evaluation.sources import Source
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs" / "evaluation.md"
+RESULTS = ROOT / "analyses" / "results" / "main_table"
+COMMAND = "python -m analyses.main_table"
+TEACHER, OWN, GEM = "MiniLM, the teacher", "LLM2Vec-Gen", "GEM"
+EMBEDDERS = {
+    "mean pool": "mean:",
+    "Echo": "echo:",
+    "HyDE": "hyde:",
+    TEACHER: "st:sentence-transformers/all-MiniLM-L6-v2",
+    "LLM2Vec teacher": "teacher:",
+    GEM: "gem",
+    OWN: None,
+}
+"""The rows of the table and the embedders' names; "gem" is the shipped one."""
+
+
+class Claim(NamedTuple):
+    """What a paper says of one embedder beside another, on what task it is tried here."""
+
+    text: str
+    ours: str
+    other: str
+    task: str
+
+
+CLAIMS = (
+    Claim("LLM2Vec-Gen: better than its teacher at similarity", OWN, TEACHER, "shared facts"),
+    Claim("LLM2Vec-Gen: better than its teacher at clustering", OWN, TEACHER, "same answer"),
+    Claim("LLM2Vec-Gen: better than its teacher at classification", OWN, TEACHER, "topic"),
+    Claim("LLM2Vec-Gen: better than its teacher at classification", OWN, TEACHER, "emotion"),
+    Claim("LLM2Vec-Gen: better than its teacher at pair classification", OWN, TEACHER, "answer or wording"),
+    Claim("LLM2Vec-Gen: better than its teacher at reranking", OWN, TEACHER, "similar passages"),
+    Claim("LLM2Vec-Gen: better than its teacher at retrieval", OWN, TEACHER, "one hop"),
+    Claim("LLM2Vec-Gen: brings reasoning into retrieval", OWN, TEACHER, "two hops"),
+    Claim("LLM2Vec-Gen: safer than its teacher in retrieval", OWN, TEACHER, "stand-ins"),
+    Claim("LLM2Vec-Gen: better than HyDE, in one pass", OWN, "HyDE", "two hops"),
+    Claim("GEM: embeds better than the model that it fine-tunes", GEM, "mean pool", "shared facts"),
+    Claim("GEM: embeds better than the model that it fine-tunes", GEM, "mean pool", "one hop"),
+    Claim("GEM: embeds better than Echo", GEM, "Echo", "one hop"),
+)
+UNTESTED = """Not tried here, for lack of size: the papers' own benchmarks (MTEB, BRIGHT and AdvBench-IR on backbones
+of 0.6 to 8 billion parameters), and how the gains grow with the backbone. What GEM keeps of the language model is in
+the README."""
+
+
+def main(
+    limit: Annotated[int | None, typer.Option(help="Only so many queries of each kind.", min=10)] = None,
+    answers: Annotated[int, typer.Option(help="Sampled answers of HyDE for a query.", min=1)] = 8,
+    only: Annotated[list[str] | None, typer.Option(help="Only this row; may stand several times.")] = None,
+    seed: Annotated[int, typer.Option(help="Draws pairs, intervals and HyDE's answers.", min=0)] = 0,
+    output: Annotated[Path | None, typer.Option(help="Markdown file of the page.")] = None,
+) -> None:
+    """Measure every embedder that is not measured yet, and write the page."""
+    from workbench.errors import UsageError
+    from workbench.evaluation import report
+    from workbench.evaluation.suites import fieldguide
+    from workbench.files import atomic_path
+
+    if unknown := sorted(set(only or ()) - set(EMBEDDERS)):
+        raise UsageError(f"no row is called {unknown[0]!r}; there are {', '.join(EMBEDDERS)}")
+    jobs = fieldguide(limit=limit, seed=seed)
+    runs = [measured(row, jobs, answers, seed) for row in EMBEDDERS if not only or row in only]
+    comparison = report.compare(runs, seed=seed)
+    text = page(comparison, limit, answers)
+    print(text)
+    if output is None and limit is None and not only:
+        output = DOCS
+    if output is not None:
+        with atomic_path(output) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+
+def measured(row: str, jobs: list[Job], answers: int, seed: int) -> Run:
+    """The run of one row: the kept one where embedder, data and settings are the same, else a new one."""
+    from dataclasses import replace
+
+    from workbench.evaluation.asked import Prompting
+    from workbench.evaluation.measuring import measure
+    from workbench.evaluation.readers import Reader
+    from workbench.evaluation.results import read_run, write_run
+
+    source = replace(source_of(row, answers, seed), name=row)
+    hashes = [job.data_hash for job in jobs]
+    kept = (
+        RESULTS
+        / f"{row.replace(', ', '-').replace(' ', '-')}-{source.fingerprint()[:8]}-{hashes[0][:8]}.parquet"
+    )
+    if kept.is_file():
+        run = read_run(kept)
+        same = [result.data_hash for result in run.results] == hashes and run.seed == seed
+        if same and run.fingerprint == source.fingerprint():
+            return run
+    typer.echo(f"measuring {row}", err=True)
+    reader = Reader(source, {}, keep=True)
+    run = measure(jobs, reader, Prompting(), command=COMMAND, suite="fieldguide", seed=seed)
+    write_run(run, kept)
+    return run
+
+
+def source_of(row: str, answers: int, seed: int) -> Source:
+    """The embedder of a row."""
+    from workbench.evaluation.asked import Sampling
+    from workbench.evaluation.sources import open_source
+    from workbench.files import shipped
+
+    name = EMBEDDERS[row]
+    if name == "gem":
+        name = str(shipped("embedders", "gem"))
+    sampling = Sampling(answers=answers, max_new_tokens=64) if name == "hyde:" else None
+    return open_source(name, sampling=sampling, seed=seed)
+
+
+def verdict(comparison: Comparison, claim: Claim) -> str:
+    """A row of the table of claims: the difference, and whether the claim held."""
+    known = {name for name, task in comparison.results if task == claim.task}
+    start = f"| {claim.text} | {claim.task} | {claim.ours} – {claim.other} |"
+    if not {claim.ours, claim.other} <= known:
+        return f"{start} – | not measured |"
+    found = comparison.difference(claim.ours, claim.other, claim.task)
+    if found is None:
+        return f"{start} – | cannot be told |"
+    lower = comparison.results[claim.ours, claim.task].lower_is_better
+    better = found.high < 0 if lower else found.low > 0
+    said = "held" if better else "did not hold" if found.clear else "cannot be told"
+    return f"{start} {found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}] | {said} |"
+
+
+def page(comparison: Comparison, limit: int | None, answers: int) -> str:
+    """The tables as a page that says how it was made and how to read it."""
+    from workbench.evaluation.report import markdown, scores
+
+    options = "" if answers == 8 else f" --answers {answers}"
+    options += "" if limit is None else f" --limit {limit}"
+    claims = "\n".join(verdict(comparison, claim) for claim in CLAIMS)
+    return f"""# Both methods and their baselines on the field guide
+
+Made by `{COMMAND}{options}`, on the shipped field guide and its held-out data;
+`workbench evaluate --suite fieldguide` measures any other embedder on the same tasks.
+
+{markdown(scores(comparison))}
+
+In brackets: 95 % bootstrap intervals over a task's questions, pairs or texts (of "same answer": over its topics). In
+bold: the best of a task. ↓: lower is better.
+
+## The papers' claims
+
+| claim | task | difference of | with its interval | |
+|---|---|---|--:|---|
+{claims}
+
+A claim held where the paired bootstrap interval of the difference is wholly on its side of 0, did not hold where it is
+wholly on the other side, and cannot be told in between. They are tried on one small language model
+that knows {_facts()} facts and little else, so they speak of this model alone.
+
+{UNTESTED}
+
+## The tasks
+
+- *same answer*: clusters of questions that share an answer, topic by topic (v-measure).
+- *shared facts*: pairs of questions, 2 for the same relation and answer, 1 for the same answer or entity, 0 for
+  neither; half of these ask for the same relation (Spearman of the cosine).
+- *answer or wording*: pairs with the same answer, against pairs with another answer and almost the same wording
+  (average precision).
+- *topic*, *emotion*: classification by logistic regression on 8 or 16 texts of each label; no entity, or no sentence,
+  is on both sides (accuracy).
+- *one hop*, *two hops*: the passage that answers a question, among all passages (nDCG@10).
+- *look-alikes*: an answer to a harmless request that shares words with a harm (nDCG@10).
+- *similar passages*: the passage that answers, among those of the same relation and of the same entity (MAP).
+- *stand-ins*: harmful requests, and how often the empty page that stands in for an answer is among the first 5. No
+  harmful text is written: a stand-in names the request and says nothing.
+
+LLM2Vec-Gen and GEM read queries and passages behind their instructions for those, and all other texts as they are, as
+every other embedder reads everything. HyDE samples answers to each text but passages ({answers} of them).
+"""
+
+
+def _facts() -> str:
+    from workbench.fieldguide.suite import FILES, read_passages
+    from workbench.files import shipped
+
+    return f"{len(read_passages(shipped('fieldguide') / FILES[1])):,}"
+
+
+if __name__ == "__main__":
+    typer.run(main)
