@@ -53,3 +53,8 @@ class SentencePiece:
 
 def test_sentencepiece_spaces_come_back():
     assert readable_tokens(SentencePiece(), [0, 1]) == ["␣capital", "s"]
+
+
+def test_control_characters_are_named():
+    assert visible("a\x0bb") == "aU+000Bb"
+    assert visible("") == "∅"

@@ -26,8 +26,9 @@ def readable_tokens(tokenizer: Any, ids: Sequence[int]) -> list[str]:
 
 
 def visible(text: str) -> str:
-    """The text with its white space made visible; nothing at all is shown as ∅."""
-    return text.replace(" ", SPACE).replace("\n", NEWLINE).replace("\t", TAB) or "∅"
+    """The text with white space and control characters made visible; nothing at all is shown as ∅."""
+    seen = text.replace(" ", SPACE).replace("\n", NEWLINE).replace("\t", TAB)
+    return "".join(char if char.isprintable() else f"U+{ord(char):04X}" for char in seen) or "∅"
 
 
 def _whole_character(tokenizer: Any, ids: Sequence[int]) -> tuple[int, str]:
