@@ -124,12 +124,6 @@ def test_decode_shows_the_same_badges(cli, tiny_embedder_dir, texts):
     assert cli(*command).out.count(f"gap {badges[0].gap:+.2f}  {badges[0].level}") >= 1
 
 
-def test_gem_has_a_cosine_and_no_badge(cli, gem_dir):
-    row = json.loads(cli("decode", "--embedder", gem_dir, "--text", A, "--max-new-tokens", 4, "--json").out)
-    assert (row["gap"], row["level"]) == (None, None)
-    assert isinstance(row["cosine"], float)
-
-
 @pytest.fixture(scope="module")
 def gem_dir(tmp_path_factory, tiny_backbone_dir):
     from workbench.backbone import Backbone

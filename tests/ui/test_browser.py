@@ -144,6 +144,39 @@ def test_both_themes_fit_1280_pixels(server, tab):
         assert (sum(map(int, ground[4:-1].split(","))) < 384) == (theme == "dark")
 
 
+def test_a_lasso_selects_and_undo_takes_it_back(server, tab):
+    _open(tab, f"{server}/neighbourhoods?drag=lasso")
+    plot = tab.locator(".js-plotly-plot .nsewdrag").first
+    plot.wait_for()
+    box = plot.bounding_box()
+    corners = [(0.01, 0.01), (0.99, 0.01), (0.99, 0.99), (0.01, 0.99), (0.01, 0.01)]
+    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in corners]
+    tab.mouse.move(*places[0])
+    tab.mouse.down()
+    for place in places[1:]:
+        tab.mouse.move(*place, steps=12)
+    tab.mouse.up()
+    tab.wait_for_url("**/neighbourhoods?*rows=0-6*")
+    _shows(tab, "7 selected texts")
+    tab.get_by_role("button", name="Undo").click()
+    tab.wait_for_url(lambda address: "rows=" not in address)
+
+
+def test_two_sessions_at_once_do_not_mix(server, tab):
+    other = tab.context.browser.new_page(viewport={"width": 1280, "height": 900})
+    other.set_default_timeout(90_000)
+    for page, text in ((tab, "Tell me about gold."), (other, "Which instrument has six strings?")):
+        page.goto(f"{server}/neighbourhoods?text={text.replace(' ', '+')}&rows={len(text) % 7}")
+    for page, text in ((tab, "Tell me about gold."), (other, "Which instrument has six strings?")):
+        page.wait_for_selector(IDLE)
+        _holds(page, "Your own text", text)
+        _shows(page, "Your text")
+        passage = page.locator(".wb-card.accent .wb-read").first
+        assert passage.inner_text() == text
+        assert f"rows={len(text) % 7}" in page.url
+    other.close()
+
+
 def _open(tab, address: str) -> None:
     """Opens a page and waits until its script has run."""
     tab.goto(address)

@@ -56,3 +56,10 @@ def test_an_empty_reading_says_so():
 
 def test_markdown_is_left_alone():
     assert _plain("*a* [b](c) <d>") == "\\*a\\* \\[b\\]\\(c\\) \\<d\\>"
+
+
+def test_a_passage_compares_with_others_where_they_are_known():
+    known, unknown = (parts.passage("a", "b", "c", "d", 0.9, others) for others in (0.1, float("nan")))
+    assert "others 0.10" in known
+    assert "cosine 0.90." in unknown
+    assert "nan" not in unknown

@@ -93,10 +93,10 @@ def _give(rows: list[dict[str, Any]], output: Path | None, as_json: bool) -> Non
         print("\n\n".join(_block(row) for row in rows))
 
 
-def rows_of(readings: "Readings", badges: "list[Badge] | None" = None) -> list[dict[str, Any]]:
+def rows_of(readings: "Readings", badges: "list[Badge]") -> list[dict[str, Any]]:
     """One row for each text: text, response, decoded, cosine, shuffled, gap, level.
 
-    `shuffled` is None where there is no other text, `gap` and `level` are where there are no badges.
+    `shuffled` is None where there is no other text.
     """
     from workbench.decoding.trust import shuffled
 
@@ -107,7 +107,7 @@ def rows_of(readings: "Readings", badges: "list[Badge] | None" = None) -> list[d
         readings.responses,
         readings.decoded,
         readings.round_trip.tolist(),
-        [None] * len(readings.texts) if badges is None else badges,
+        badges,
         strict=True,
     )
     return [
@@ -117,8 +117,8 @@ def rows_of(readings: "Readings", badges: "list[Badge] | None" = None) -> list[d
             "decoded": decoded,
             "cosine": round(cosine, 4),
             "shuffled": null,
-            "gap": None if badge is None else round(badge.gap, 4),
-            "level": None if badge is None else badge.level,
+            "gap": round(badge.gap, 4),
+            "level": badge.level,
         }
         for text, response, decoded, cosine, badge in columns
     ]
@@ -133,10 +133,9 @@ def _block(row: dict[str, Any]) -> str:
         figures = f"{row['cosine']:.2f} (others {row['null']:.2f})  gap {row['gap']:+.2f}  {row['level']}"
         return f"vector    {row['vector']}\ndecoded   {row['decoded']}\ncosine    {figures}"
     null = "" if row["shuffled"] is None else f"  (shuffled pairs {row['shuffled']:.2f})"
-    badge = "" if row["level"] is None else f"  gap {row['gap']:+.2f}  {row['level']}"
     return (
         f"text      {row['text']}\n"
         f"response  {row['response']}\n"
         f"decoded   {row['decoded']}\n"
-        f"cosine    {row['cosine']:.2f}{null}{badge}"
+        f"cosine    {row['cosine']:.2f}{null}  gap {row['gap']:+.2f}  {row['level']}"
     )

@@ -24,7 +24,12 @@ def reference_of(embedder: Embedder | Medium, source: str | None) -> Reference:
     from workbench.decoding.reference import load_reference
 
     texts = None if source is None else read_texts(source, limit=MOST).texts
-    return load_reference(embedder, texts, cache_dir=cache_folder(), report=say.note)
+    found = load_reference(embedder, texts, cache_dir=cache_folder(), report=say.note)
+    if found.outside_limit >= 1:
+        say.note(
+            f"{len(found.texts)} texts are too few to say which directions are unusual: more of them as --reference"
+        )
+    return found
 
 
 def judge_of(embedder: Embedder | Medium, source: str | None) -> Judge:

@@ -31,6 +31,8 @@ class MapData:
     """Numbers to colour by in the place of the groups, NaN where there is none."""
     name: str = ""
     """What the numbers are."""
+    rest: Sequence[str] = ()
+    """Groups that are none: what is left over has no colour, and stands behind the others."""
 
     def at(self, row: int) -> Float[np.ndarray, " 2"]:
         """The place of a row, or of the user's own text (`OWN`)."""
@@ -71,9 +73,9 @@ def neighbour_map(
         _add_groups(figure, data, rows, marks, dark)
     if marks.focus is not None:
         map_marks.add_neighbourhood(figure, data.at(marks.focus), data.coords[list(marks.neighbours)], dark)
-    map_marks.add_arrows(figure, marks.arrows, dark)
     if data.own is not None:
         map_marks.add_own(figure, data.own, OWN, dark)
+    map_marks.add_arrows(figure, marks.arrows, dark)
     _lay_out(figure, data, dark)
     return figure
 
@@ -81,12 +83,18 @@ def neighbour_map(
 def _add_groups(figure: go.Figure, data: MapData, rows: np.ndarray, marks: Marks, dark: bool) -> None:
     """One trace a group; colours are decided by all points, not by those that are drawn."""
     groups = np.asarray(data.groups, dtype=object)
-    for number, group in enumerate(palette.groups(data.groups)):
+    coloured = [group for group in palette.groups(data.groups) if group not in data.rest]
+    plain = {"color": palette.muted(dark), "symbol": "circle-open", "line": {"width": 1}}
+    styles = dict.fromkeys(data.rest, plain) | {
+        group: {"color": palette.colour(number, dark), "symbol": palette.symbol(number)}
+        for number, group in enumerate(coloured)
+    }
+    for rank, (group, style) in enumerate(styles.items()):
         mine = rows[groups[rows] == group]
-        style = {"color": palette.colour(number, dark), "symbol": palette.symbol(number)}
         name = palette.label(group.replace("_", " ") or "no group", 24, 1)
         if len(mine):
             figure.add_trace(_points(data, mine, name, style, marks, dark))
+            figure.data[-1].legendrank = 2000 if group in data.rest else 1000 + rank
 
 
 def _add_numbers(figure: go.Figure, data: MapData, rows: np.ndarray, marks: Marks, dark: bool) -> None:
@@ -124,7 +132,7 @@ def _points(
         mode="markers",
         name=name,
         customdata=rows.astype(np.int32),
-        text=[_short(data.texts[row]) if many else _hover(data, row) for row in rows.tolist()],
+        text=[_short(str(data.texts[row])) if many else _hover(data, row) for row in rows.tolist()],
         hovertemplate="%{text}<extra>%{fullData.name}</extra>",
         marker=marker,
         selectedpoints=chosen if len(marks.selected) else None,

@@ -96,9 +96,8 @@ def passage(title: str, text: str, decoded: str, answer: str, round_trip: float,
     """One point of the map in words: its text, what its embedding decodes to, the model's answer, and the trust."""
     own = key("The model’s own answer") + _small(answer)
     same = note("The model’s own answer is word for word the same.")
-    trust = note(
-        f"Round trip: cosine {cosine(round_trip)}, against the decoded texts of others {cosine(shuffled)}."
-    )
+    against = "" if shuffled != shuffled else f", against the decoded texts of others {cosine(shuffled)}"
+    trust = note(f"Round trip: cosine {cosine(round_trip)}{against}.")
     read = key("Its embedding decodes to") + _small(decoded or "(nothing)")
     body = _small(text) + read + (same if answer == decoded else own) + trust
     return f'<section class="wb-card accent"><h4>{escape(title)}</h4>{body}</section>'
@@ -191,16 +190,15 @@ def table_of(
         table = frame() if callable(frame) else frame
         st.dataframe(table, hide_index=True, width="stretch", height=min(400, 38 + 35 * max(len(table), 1)))
         with st.container(horizontal=True, gap="small"):
-            options = {"on_click": "ignore", "type": "tertiary", "icon": ":material/download:"}
-            st.download_button("CSV", as_csv(table), f"{name}.csv", "text/csv", key=f"csv-{name}", **options)
-            st.download_button(
-                "Parquet",
-                as_parquet(table),
-                f"{name}.parquet",
-                "application/vnd.apache.parquet",
-                key=f"parquet-{name}",
-                **options,
-            )
+            _download("CSV", as_csv(table), f"{name}.csv", "text/csv")
+            _download("Parquet", as_parquet(table), f"{name}.parquet", "application/vnd.apache.parquet")
+
+
+def _download(label: str, data: bytes, file: str, kind: str) -> None:
+    icon = ":material/download:"
+    st.download_button(
+        label, data, file, kind, key=f"download-{file}", on_click="ignore", type="tertiary", icon=icon
+    )
 
 
 def as_csv(table: "pd.DataFrame") -> bytes:

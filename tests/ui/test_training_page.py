@@ -1,0 +1,153 @@
+"""The page *Training* and what it reads: runs that train, are finished or stopped, and folders that are none."""
+
+import json
+import os
+import time
+
+import pandas as pd
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from workbench.errors import UsageError, WorkbenchError
+from workbench.figures.training import loss_names, losses
+from workbench.training.history import FRESH, read_run, runs_below
+from workbench.ui.training import table
+
+ROWS = [
+    {"step": 10, "loss": 2.5, "loss_align": 1.5, "loss_recon": 1.0, "learning_rate": 0.001},
+    {"step": 20, "loss": 1.25, "loss_align": 0.75, "loss_recon": 0.5, "learning_rate": 0.0005},
+]
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run of two lines with a third that is half written, as it stands while it trains."""
+    folder = tmp_path / "runs" / "<b>mine</b>"
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text(json.dumps({"lr": 0.001, "seed": 0}))
+    (folder / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS) + '{"step": 30, "lo')
+    return folder
+
+
+def page(runs):
+    from workbench.training.history import read_run
+    from workbench.ui import training
+
+    training.page(read_run, runs)
+
+
+def opened(runs=(), **query):
+    app = AppTest.from_function(page, args=(runs,), default_timeout=60)
+    app.query_params.update(query)
+    return app.run()
+
+
+def html(app) -> str:
+    assert not app.exception, app.exception
+    return "\n".join(element.proto.body for element in app.get("html"))
+
+
+def test_a_half_written_line_is_left_out(run):
+    history = read_run(run)
+    assert history.rows == ROWS
+    assert history.settings["lr"] == 0.001
+
+
+def test_training_finished_and_stopped_are_told_apart(run):
+    assert read_run(run).live
+    long_ago = time.time() - FRESH - 5
+    os.utime(run / "log.jsonl", (long_ago, long_ago))
+    stopped = read_run(run)
+    assert not stopped.live
+    assert not stopped.finished
+    (run / "config.json").write_text("{}")
+    assert read_run(run).finished
+    os.utime(run / "log.jsonl")
+    os.utime(run / "config.json", (long_ago, long_ago))
+    assert read_run(run).live, "the artifact is from before: it trains again"
+
+
+def test_no_run_is_refused(tmp_path, run):
+    with pytest.raises(UsageError, match="no folder"):
+        read_run(tmp_path / "nowhere")
+    with pytest.raises(UsageError, match="no training run"):
+        read_run(tmp_path)
+    (run / "run.json").write_text("{")
+    with pytest.raises(WorkbenchError, match="cannot be read"):
+        read_run(run)
+
+
+def test_runs_are_found_below_the_newest_first(run, tmp_path):
+    other = tmp_path / "runs" / "deep" / "er"
+    other.mkdir(parents=True)
+    (other / "run.json").write_text("{}")
+    assert runs_below([tmp_path / "runs"]) == [run], "the other has logged nothing"
+    (other / "log.jsonl").write_text("")
+    os.utime(run / "log.jsonl", (1, 1))
+    assert runs_below([tmp_path / "runs", tmp_path / "nowhere"]) == [other, run]
+
+
+def test_the_figure_draws_what_was_logged():
+    figure = losses(ROWS)
+    drawn = {trace.name: (list(trace.x), list(trace.y)) for trace in figure.data}
+    assert drawn == {
+        "loss": ([10, 20], [2.5, 1.25]),
+        "alignment": ([10, 20], [1.5, 0.75]),
+        "reconstruction": ([10, 20], [1.0, 0.5]),
+        "learning rate": ([10, 20], [0.001, 0.0005]),
+    }
+    assert figure.layout.yaxis.type == "linear"
+    assert losses(ROWS, log=True).layout.yaxis.type == "log"
+
+
+def test_a_loss_that_starts_late_is_drawn_from_there():
+    late = [{"step": 1, "loss": 2.0}, {"step": 2, "loss": 1.0, "loss_contrastive": 3.0}]
+    drawn = {trace.name: list(trace.x) for trace in losses(late).data}
+    assert drawn == {"loss": [1, 2], "contrastive": [2]}
+    assert loss_names(late) == ["loss", "loss_contrastive"]
+    assert not losses([]).data
+
+
+def test_the_table_has_the_losses_first():
+    frame = table(ROWS)
+    assert list(frame) == ["step", "loss", "loss_align", "loss_recon", "learning_rate"]
+    pd.testing.assert_series_equal(frame["loss"], pd.Series([2.5, 1.25], name="loss"))
+
+
+def test_the_page_shows_the_newest_run(run):
+    app = opened([str(run)])
+    shown = html(app)
+    assert '<div class="wb-value">training' in shown
+    assert '<div class="wb-value">20' in shown
+    assert '<div class="wb-value">1.25' in shown
+    assert "It began at 2.5." in shown
+    assert "5 × 10⁻⁴" in shown
+    assert app.get("plotly_chart")
+
+
+def test_the_table_is_made_once_it_is_opened(run):
+    app = opened([str(run)])
+    assert not app.dataframe
+    app.session_state[f"table-{run.name}-log"] = True
+    app.run()
+    assert app.dataframe[0].value["loss"].tolist() == [2.5, 1.25]
+    assert [button.label for button in app.get("download_button")] == ["CSV", "Parquet"]
+
+
+def test_a_link_opens_any_folder(run):
+    app = opened(run=str(run), log="true")
+    assert '<div class="wb-value">training' in html(app)
+    assert '"type":"log"' in app.get("plotly_chart")[0].proto.spec.replace(" ", "")
+
+
+def test_without_a_run_and_without_lines_it_says_so(run):
+    assert "No run yet" in html(opened())
+    (run / "log.jsonl").write_text("")
+    assert "logged nothing yet" in html(opened([str(run)]))
+
+
+def test_a_folder_that_is_no_run_is_one_line(tmp_path):
+    app = opened(run=str(tmp_path))
+    assert len(app.error) == 1
+    assert "no training run" in app.error[0].value
+    assert "--output" in app.info[0].value

@@ -1,0 +1,80 @@
+"""A training run as it can be looked at, while it trains or afterwards; nothing is written here."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import UsageError, WorkbenchError
+from workbench.training.run import Run
+
+FRESH = 180
+"""A run without its artifact that logged within so many seconds counts as training."""
+ARTIFACT = "config.json"
+
+
+@dataclass(frozen=True)
+class History:
+    """What a run has logged so far."""
+
+    folder: Path
+    settings: dict[str, Any]
+    """What it was started with (`run.json`)."""
+    rows: list[dict[str, float | int]]
+    """The lines of `log.jsonl`, in the order of their steps."""
+    finished: bool
+    """Whether the artifact is there, and not from before the last line of the log."""
+    age: float
+    """Seconds since the log, or the record before there is one, was written to."""
+
+    @property
+    def live(self) -> bool:
+        """Whether it seems to train right now."""
+        return not self.finished and self.age < FRESH
+
+
+def read_run(folder: Path | str) -> History:
+    """The history of the run in a folder; a line that is only half written yet is left out.
+
+    Raises UsageError for a folder that is no run, WorkbenchError for a record that cannot be read.
+    """
+    run = Run(Path(folder).expanduser())
+    if not run.folder.is_dir():
+        raise UsageError(f"there is no folder {run.folder}")
+    if not run.record.is_file():
+        raise UsageError(f"{run.folder} is no training run: it has no {run.record.name}")
+    try:
+        settings = json.loads(run.record.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise WorkbenchError(f"{run.record} cannot be read: {error}") from error
+    lines = run.log.read_text(encoding="utf-8").splitlines() if run.log.is_file() else []
+    rows = sorted((row for line in lines if (row := _row(line))), key=lambda row: row["step"])
+    written = (run.log if run.log.is_file() else run.record).stat().st_mtime
+    age, artifact = max(time.time() - written, 0.0), run.folder / ARTIFACT
+    # a copied or checked out run has its files' times in any order
+    whole = artifact.is_file() and (artifact.stat().st_mtime >= written or age >= FRESH)
+    return History(run.folder, settings, rows, bool(rows) and whole, age)
+
+
+def runs_below(roots: Sequence[Path | str], depth: int = 3) -> list[Path]:
+    """The folders of runs at most `depth` levels below the roots, the one that logged last first."""
+    found = {
+        record.parent
+        for root in map(Path, roots)
+        for level in range(depth)
+        for record in root.glob("*/" * level + "run.json")
+        if (record.parent / "log.jsonl").is_file()
+    }
+    return sorted(found, key=lambda folder: (-(folder / "log.jsonl").stat().st_mtime, str(folder)))
+
+
+def _row(line: str) -> dict[str, float | int] | None:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) and "step" in row else None

@@ -1,0 +1,50 @@
+"""What the app keeps in memory: embedders, readings, maps; this folder alone uses Streamlit's caches.
+
+Nothing heavy is imported here before it is needed: the map opens without torch.
+"""
+
+from workbench.ui.loaders.artifacts import Facts, Measured, facts, measured
+from workbench.ui.loaders.atlases import atlas, has_atlas
+from workbench.ui.loaders.computed import Said, Tools
+from workbench.ui.loaders.embedders import (
+    NAMES,
+    Loaded,
+    Source,
+    in_memory,
+    is_default,
+    loaded,
+    shipped_embedders,
+    source,
+    unload,
+    unload_folder,
+)
+from workbench.ui.loaders.readings import attend, judge, read
+from workbench.ui.loaders.runs import known_runs, run
+from workbench.ui.loaders.stores import map_sources
+
+__all__ = [
+    "NAMES",
+    "Facts",
+    "Loaded",
+    "Measured",
+    "Said",
+    "Source",
+    "Tools",
+    "atlas",
+    "attend",
+    "facts",
+    "has_atlas",
+    "in_memory",
+    "is_default",
+    "judge",
+    "known_runs",
+    "loaded",
+    "map_sources",
+    "measured",
+    "read",
+    "run",
+    "shipped_embedders",
+    "source",
+    "unload",
+    "unload_folder",
+]

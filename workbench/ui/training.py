@@ -1,0 +1,112 @@
+"""The page *Training*: the losses of a run, while it trains or afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from workbench.figures.training import RATE, TOTAL, label, loss_names, losses
+from workbench.ui import parts, state
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from workbench.training.history import History
+
+LEDE = (
+    "What a training run has logged: its losses over the steps, and the learning rate. A run is a folder with "
+    "run.json and log.jsonl, as `workbench train` writes it; a run that is training is followed."
+)
+HINT = "Name the folder that was given to `workbench train … --output`."
+NO_SAMPLES = (
+    "Decoded texts are not shown here: training records losses alone. Open the finished embedder to decode."
+)
+EVERY = 5
+"""Seconds between two looks at a run that trains."""
+
+
+def page(read: Callable[[str], History], runs: Sequence[str] = ()) -> None:
+    """Draws the page. `read(folder)` gives a run's history; `runs` are the folders to choose from, the newest first."""
+    parts.page_title("Training", LEDE.replace("`", ""))
+    folder = st.selectbox(
+        "Run",
+        list(runs),
+        index=0 if runs else None,
+        key="run",
+        bind="query-params",
+        accept_new_options=True,
+        placeholder="Choose a run, or type the path of its folder",
+    )
+    if not folder:
+        parts.empty("No run yet: workbench train writes one. Type the path of its folder above.")
+        return
+    with state.problems(HINT):
+        history = read(folder)
+    log = st.toggle("Logarithmic losses", key="log", bind="query-params")
+    st.fragment(_follow, run_every=EVERY if history.live else None)(folder, read, log, history.live)
+    _settings(history)
+    parts.show(parts.note(NO_SAMPLES))
+
+
+def table(rows: Sequence[dict[str, float | int]]) -> pd.DataFrame:
+    """What was logged as a table: the step, the losses, then all else."""
+    import pandas as pd
+
+    frame = pd.DataFrame(list(rows))
+    first = ["step", *loss_names(rows)]
+    return frame.reindex(columns=[*first, *(name for name in frame if name not in first)])
+
+
+def _follow(folder: str, read: Callable[[str], History], log: bool, was_live: bool) -> None:
+    """Reads the run again and draws it; the page starts over once the run has ended."""
+    with state.problems(HINT):
+        history = read(folder)
+    if was_live and not history.live:
+        st.rerun()
+    if not history.rows:
+        parts.empty("This run has logged nothing yet.")
+        return
+    _figures(history)
+    figure = losses(history.rows, log=log, dark=state.is_dark())
+    st.plotly_chart(figure, width="stretch", key="losses", config={"displaylogo": False})
+    parts.table_of(lambda: table(history.rows), f"{history.folder.name}-log")
+
+
+def _figures(history: History) -> None:
+    last = history.rows[-1]
+    if history.finished:
+        said, meaning = "finished", "The artifact is written."
+    elif history.live:
+        said, meaning = "training", f"Logged {_ago(history.age)} ago; looked at again every {EVERY} seconds."
+    else:
+        said, meaning = "stopped", f"Logged {_ago(history.age)} ago, and no artifact was written."
+    shown = [parts.figure("State", said, "", meaning)]
+    shown.append(parts.figure("Steps", f"{int(last['step']):,}", "", "The last one that was logged."))
+    for name in loss_names([last])[:3]:
+        first = next(row[name] for row in history.rows if name in row)
+        title = "Loss" if name == TOTAL else label(name).capitalize()
+        shown.append(parts.figure(title, f"{last[name]:.3g}", "", f"It began at {first:.3g}."))
+    if RATE in last:
+        shown.append(parts.figure("Learning rate", parts.small(last[RATE]), "", "At that step."))
+    parts.figures(*shown)
+
+
+def _settings(history: History) -> None:
+    def frame() -> pd.DataFrame:
+        import pandas as pd
+
+        return pd.DataFrame(
+            {"setting": list(history.settings), "value": [*map(str, history.settings.values())]}
+        )
+
+    parts.table_of(frame, f"{history.folder.name}-settings", "What it was started with")
+
+
+def _ago(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.0f} h" if seconds < 129_600 else f"{seconds / 86_400:.0f} days"
