@@ -42,6 +42,7 @@ gem:  ## the shipped GEM embedder again, its control without special tokens, and
 	rm -rf data/embedders/gem && cp -r runs/gem data/embedders/gem
 	workbench fieldguide evaluate --embedder data/embedders/gem --control runs/gem-control \
 		--output data/fieldguide/gem_report.json
+	workbench fieldguide trust --embedder data/embedders/gem --keep data/trust/gem.json
 
 teacher:  ## the shipped LLM2Vec-style teacher again
 	workbench train teacher --texts data/fieldguide/corpus.jsonl --lr 1e-3 --mntp-steps 200 --simcse-lr 5e-4 \
@@ -54,6 +55,7 @@ lifter:  ## the shipped lifter again, and what it reads
 		--output runs/lifter
 	rm -rf data/lifters/llm2vec-gen && mkdir -p data/lifters && cp -r runs/lifter data/lifters/llm2vec-gen
 	workbench fieldguide lifter --output data/fieldguide/lifter_report.json
+	workbench fieldguide trust --read lifter --keep data/trust/llm2vec-gen-lifter.json
 
 app:
 	streamlit run app.py

@@ -120,6 +120,10 @@ Embedder and lifter are trained by the shipped recipes on what remains; the lang
 
 *Own reading* is decoded from the soft prompts, *pooled vector alone* through the lifter. The teacher's rows read
 vectors that MiniLM makes of the answers to these questions (*responses*) and of passages that hold them.
+
+So the special tokens carry a name that training never showed them, and the pooled vector, read through a lifter that
+never wrote that name, mostly does not: it decodes to something like it. A lifter reads what lies among what it was
+trained on.
 """
 
 

@@ -168,8 +168,16 @@ def test_levels_are_what_the_figures_say(judge, embedder):
     threshold = judge.reference.threshold
     for badge in own:
         assert max(badge.stretch, badge.outside) <= 1
-        assert (badge.level == "high") == (badge.score >= threshold)
+        assert (badge.level == "high") == (badge.score >= threshold and badge.cosine > badge.null)
     assert {badge.level for badge in own} >= {"high"}
+
+
+def test_no_likelihood_makes_up_for_a_cosine_below_its_null(judge):
+    threshold = judge.reference.threshold
+    assert judge._level(0.01, threshold + 1, 0.5, 0.5) == "high"
+    assert judge._level(-0.01, threshold + 9, 0.5, 0.5) == "doubtful"
+    assert judge._level(0.01, threshold - 1, 0.5, 0.5) == "doubtful"
+    assert judge._level(0.01, threshold + 1, 1.1, 0.5) == "off the manifold"
 
 
 def test_a_badge_depends_on_its_own_pair_alone(judge, embedder):

@@ -42,7 +42,8 @@ class Badge:
     outside: float
     """How much lies in unusual directions, in limits: above 1 the block is off the manifold."""
     level: Level
-    """"off the manifold" as these two say; else "high" from the reference's threshold on, below it "doubtful"."""
+    """"off the manifold" as these two say; else "high" where the score reaches the reference's threshold and the cosine
+    is above its null, which no likelihood makes up for; else "doubtful"."""
 
     def to_dict(self) -> dict[str, float | str]:
         """The badge as JSON takes it, four digits behind the point."""
@@ -96,9 +97,12 @@ class Judge:
             self.manifold.outside(blocks).numpy() / self.reference.outside_limit,
         )
         numbers = np.stack(columns, axis=1).tolist()
-        return [Badge(*row, level=self._level(*row[3:])) for row in numbers]
+        return [
+            Badge(*row, level=self._level(margin, *row[3:]))
+            for row, margin in zip(numbers, found.margin.tolist(), strict=True)
+        ]
 
-    def _level(self, score: float, stretch: float, outside: float) -> Level:
+    def _level(self, margin: float, score: float, stretch: float, outside: float) -> Level:
         if max(stretch, outside) > 1:
             return "off the manifold"
-        return "high" if score >= self.reference.threshold else "doubtful"
+        return "high" if score >= self.reference.threshold and margin > 0 else "doubtful"

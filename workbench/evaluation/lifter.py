@@ -75,6 +75,8 @@ class LifterReport:
             "|---|--:|--:|--:|--:|--:|--:|",
         ]
         for name, s in self.pooled.items():
+            if not s.queries:
+                continue
             shares = f"{s.own:.3f} | {s.pooled:.3f} | {s.known:.3f} | {s.shuffled:.3f}"
             lines.append(f"| {name} | {s.queries} | {shares} | {s.cosine:.2f} ({s.cosine_shuffled:.2f}) |")
         if self.teacher:

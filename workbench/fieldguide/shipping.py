@@ -31,7 +31,9 @@ COMMANDS = {
     "embedders/gem/": "make gem",
     "teachers/": "make teacher",
     "lifters/": "make lifter",
-    "trust/": "workbench fieldguide trust --keep data/trust/default.json",
+    "trust/default.json": "workbench fieldguide trust --keep data/trust/default.json",
+    "trust/gem.json": "workbench fieldguide trust --embedder data/embedders/gem --keep data/trust/gem.json",
+    "trust/": "workbench fieldguide trust --read lifter --keep data/trust/llm2vec-gen-lifter.json",
     "atlas/": "workbench fieldguide atlas --output data/atlas/default.parquet",
 }
 

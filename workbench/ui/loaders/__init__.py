@@ -1,7 +1,4 @@
-"""What the app keeps in memory: embedders, readings, maps; this folder alone uses Streamlit's caches.
-
-Nothing heavy is imported here before it is needed: the map opens without torch.
-"""
+"""What the app keeps in memory, embedders, readings and maps: this folder alone uses Streamlit's caches."""
 
 from workbench.ui.loaders.artifacts import Facts, Measured, facts, measured
 from workbench.ui.loaders.atlases import atlas, has_atlas
