@@ -207,7 +207,8 @@ def test_levels_are_what_the_figures_say(media, judges, name):
     texts = medium.decode(kept, max_new_tokens=64)
     own = judge.badges(kept, texts)
     for badge in own:
-        near = "high" if badge.score >= judge.reference.threshold else "doubtful"
+        high = badge.score >= judge.reference.threshold and badge.cosine > badge.null
+        near = "high" if high else "doubtful"
         assert badge.level == (near if max(badge.stretch, badge.outside) <= 1 else "off the manifold")
     assert sum(badge.level == "off the manifold" for badge in own) <= 1
     vectors = medium.vectors(kept)
