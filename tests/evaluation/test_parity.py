@@ -73,6 +73,7 @@ def test_classification():
     )
 
 
+@pytest.mark.xdist_group("scifact")  # in one process, which encodes the corpus once
 @pytest.mark.parametrize("split", ["test", "train"])
 def test_retrieval(split):
     parts = ("corpus.jsonl.gz", f"queries_{split}.jsonl", f"qrels_{split}.tsv")
