@@ -1,6 +1,6 @@
 """The main comparison: baselines, teachers and both methods on the field guide's suite, and the papers' claims on it.
 
-    python -m analyses.main_table                  # all of it; writes docs/evaluation.md
+    python -m analyses.main_table                  # all of it; writes docs/evaluation.md and data/evaluation
     python -m analyses.main_table --limit 20       # a quick look; writes nothing unless --output is given
 
 Each embedder's run is kept in analyses/results/main_table and measured again only where the data, the embedder or the
@@ -10,9 +10,11 @@ settings changed, so an interrupted command goes on where it stopped.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from workbench.evaluation.claims import CLAIMS, ECHO, GEM, HYDE, MEAN, OWN, TEACHER, UNTESTED, Claim, judge
 
 if TYPE_CHECKING:
     from workbench.evaluation.jobs import Job
@@ -23,47 +25,18 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs" / "evaluation.md"
 RESULTS = ROOT / "analyses" / "results" / "main_table"
+SHIPPED = ROOT / "data" / "evaluation"
 COMMAND = "python -m analyses.main_table"
-TEACHER, OWN, GEM = "MiniLM, the teacher", "LLM2Vec-Gen", "GEM"
 EMBEDDERS = {
-    "mean pool": "mean:",
-    "Echo": "echo:",
-    "HyDE": "hyde:",
+    MEAN: "mean:",
+    ECHO: "echo:",
+    HYDE: "hyde:",
     TEACHER: "st:sentence-transformers/all-MiniLM-L6-v2",
     "LLM2Vec teacher": "teacher:",
     GEM: "gem",
     OWN: None,
 }
 """The rows of the table and the embedders' names; "gem" is the shipped one."""
-
-
-class Claim(NamedTuple):
-    """What a paper says of one embedder beside another, on what task it is tried here."""
-
-    text: str
-    ours: str
-    other: str
-    task: str
-
-
-CLAIMS = (
-    Claim("LLM2Vec-Gen: better than its teacher at similarity", OWN, TEACHER, "shared facts"),
-    Claim("LLM2Vec-Gen: better than its teacher at clustering", OWN, TEACHER, "same answer"),
-    Claim("LLM2Vec-Gen: better than its teacher at classification", OWN, TEACHER, "topic"),
-    Claim("LLM2Vec-Gen: better than its teacher at classification", OWN, TEACHER, "emotion"),
-    Claim("LLM2Vec-Gen: better than its teacher at pair classification", OWN, TEACHER, "answer or wording"),
-    Claim("LLM2Vec-Gen: better than its teacher at reranking", OWN, TEACHER, "similar passages"),
-    Claim("LLM2Vec-Gen: better than its teacher at retrieval", OWN, TEACHER, "one hop"),
-    Claim("LLM2Vec-Gen: brings reasoning into retrieval", OWN, TEACHER, "two hops"),
-    Claim("LLM2Vec-Gen: safer than its teacher in retrieval", OWN, TEACHER, "stand-ins"),
-    Claim("LLM2Vec-Gen: better than HyDE, in one pass", OWN, "HyDE", "two hops"),
-    Claim("GEM: embeds better than the model that it fine-tunes", GEM, "mean pool", "shared facts"),
-    Claim("GEM: embeds better than the model that it fine-tunes", GEM, "mean pool", "one hop"),
-    Claim("GEM: embeds better than Echo", GEM, "Echo", "one hop"),
-)
-UNTESTED = """Not tried here, for lack of size: the papers' own benchmarks (MTEB, BRIGHT and AdvBench-IR on backbones
-of 0.6 to 8 billion parameters), and how the gains grow with the backbone. What GEM keeps of the language model is in
-the README."""
 
 
 def main(
@@ -88,6 +61,7 @@ def main(
     print(text)
     if output is None and limit is None and not only:
         output = DOCS
+        ship(runs)
     if output is not None:
         with atomic_path(output) as temporary:
             temporary.write_text(text, encoding="utf-8")
@@ -104,10 +78,7 @@ def measured(row: str, jobs: list[Job], answers: int, seed: int) -> Run:
 
     source = replace(source_of(row, answers, seed), name=row)
     hashes = [job.data_hash for job in jobs]
-    kept = (
-        RESULTS
-        / f"{row.replace(', ', '-').replace(' ', '-')}-{source.fingerprint()[:8]}-{hashes[0][:8]}.parquet"
-    )
+    kept = RESULTS / f"{file_name(row)}-{source.fingerprint()[:8]}-{hashes[0][:8]}.parquet"
     if kept.is_file():
         run = read_run(kept)
         same = [result.data_hash for result in run.results] == hashes and run.seed == seed
@@ -118,6 +89,19 @@ def measured(row: str, jobs: list[Job], answers: int, seed: int) -> Run:
     run = measure(jobs, reader, Prompting(), command=COMMAND, suite="fieldguide", seed=seed)
     write_run(run, kept)
     return run
+
+
+def ship(runs: list[Run]) -> None:
+    """Writes the runs to where the app finds them."""
+    from workbench.evaluation.results import write_run
+
+    for run in runs:
+        write_run(run, SHIPPED / f"{file_name(run.embedder)}.parquet")
+
+
+def file_name(row: str) -> str:
+    """A row's name as part of a file's name."""
+    return row.replace(", ", "-").replace(" ", "-")
 
 
 def source_of(row: str, answers: int, seed: int) -> Source:
@@ -135,17 +119,12 @@ def source_of(row: str, answers: int, seed: int) -> Source:
 
 def verdict(comparison: Comparison, claim: Claim) -> str:
     """A row of the table of claims: the difference, and whether the claim held."""
-    known = {name for name, task in comparison.results if task == claim.task}
+    found = judge(comparison, claim)
     start = f"| {claim.text} | {claim.task} | {claim.ours} – {claim.other} |"
-    if not {claim.ours, claim.other} <= known:
-        return f"{start} – | not measured |"
-    found = comparison.difference(claim.ours, claim.other, claim.task)
-    if found is None:
-        return f"{start} – | cannot be told |"
-    lower = comparison.results[claim.ours, claim.task].lower_is_better
-    better = found.high < 0 if lower else found.low > 0
-    said = "held" if better else "did not hold" if found.clear else "cannot be told"
-    return f"{start} {found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}] | {said} |"
+    if found.difference is None:
+        return f"{start} – | {found.said} |"
+    value, low, high = found.difference
+    return f"{start} {value:+.3f} [{low:+.3f}, {high:+.3f}] | {found.said} |"
 
 
 def page(comparison: Comparison, limit: int | None, answers: int) -> str:

@@ -17,8 +17,9 @@ PAGES = {
     "decoded": f"decoded?{TEXT}&walk=true",
     "neighbourhoods": f"neighbourhoods?{TEXT}",
     "attention": f"attention?{TEXT}",
+    "lenses": f"lenses?{TEXT}&causes=true&feeds=true",
 }
-PAGES |= {"training": "training?run=data/embedders/gem"}
+PAGES |= {"training": "training?run=data/embedders/gem", "evaluation": "evaluation"}
 IDLE = '[data-testid="stApp"][data-test-script-state="notRunning"]'
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from workbench.errors import UsageError
-from workbench.evaluation.protocol import LEVEL, resampled
+from workbench.evaluation.protocol import LEVEL, Score, resampled
 from workbench.evaluation.results import Result, Run
 
 LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
@@ -41,6 +41,8 @@ class Comparison:
     """By embedder and task."""
     seed: int = 0
     """Draws the resamples of differences."""
+    _drawn: dict[int, np.ndarray] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """A score's resamples, drawn once for all differences that it is part of."""
 
     def best(self, task: str) -> float:
         """The best main score of a task."""
@@ -53,7 +55,12 @@ class Comparison:
         ours, theirs = (self.results.get((name, task)) for name in (embedder, reference))
         if ours is None or theirs is None:
             return None
-        return paired(ours, theirs, self.seed)
+        return paired(ours, theirs, self.seed, self._resampled)
+
+    def _resampled(self, score: Score, seed: int) -> np.ndarray:
+        if id(score) not in self._drawn:
+            self._drawn[id(score)] = resampled(score, seed)
+        return self._drawn[id(score)]
 
 
 def compare(runs: Sequence[Run], *, seed: int = 0) -> Comparison:
@@ -84,7 +91,9 @@ def compare(runs: Sequence[Run], *, seed: int = 0) -> Comparison:
     return Comparison(embedders, list(tasks), results, seed)
 
 
-def paired(ours: Result, theirs: Result, seed: int = 0) -> Difference | None:
+def paired(
+    ours: Result, theirs: Result, seed: int = 0, draw: Callable[[Score, int], np.ndarray] = resampled
+) -> Difference | None:
     """How far one score is above another, resample by resample of the same items; None without items to resample.
 
     Raises UsageError where the two were measured on different data.
@@ -93,7 +102,7 @@ def paired(ours: Result, theirs: Result, seed: int = 0) -> Difference | None:
         raise UsageError(f"{ours.score.task} was measured on different data: there is no difference to draw")
     if ours.score.rows is None or theirs.score.rows is None or ours.score.n < 2:
         return None
-    found = resampled(ours.score, seed) - resampled(theirs.score, seed)
+    found = draw(ours.score, seed) - draw(theirs.score, seed)
     found = found[np.isfinite(found)]
     if not len(found):
         return None
@@ -185,22 +194,29 @@ def latex(table: Table) -> str:
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
 
 
-def as_csv(comparison: Comparison, reference: str | None = None) -> str:
-    """A line for each embedder and task with full digits: score, interval, and the difference to a reference."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    columns = ["embedder", "task", "protocol", "metric", "lower_is_better", "score", "low", "high", "n"]
-    against = ["reference", "difference", "difference_low", "difference_high"] if reference else []
-    writer.writerow([*columns, *against])
+def records(comparison: Comparison, reference: str | None = None) -> list[dict[str, Any]]:
+    """A row for each embedder and task: score, interval, difference to a reference; None for what is missing."""
+    rows = []
     for (embedder, task), result in comparison.results.items():
-        score = result.score
-        bounds = result.interval or (None, None)
-        row = [embedder, task, score.protocol, score.main_metric, result.lower_is_better, score.main_score]
-        row += [*bounds, score.n]
+        score, bounds = result.score, result.interval or (None, None)
+        row = {"embedder": embedder, "task": task, "protocol": score.protocol, "metric": score.main_metric}
+        row |= {"lower_is_better": result.lower_is_better, "score": score.main_score}
+        row |= {"low": bounds[0], "high": bounds[1], "n": score.n}
         if reference:
             found = None if embedder == reference else comparison.difference(embedder, reference, task)
-            row += [reference, *(found or (None, None, None))]
-        writer.writerow(row)
+            numbers = found or (None, None, None)
+            row |= {"reference": reference, "difference": numbers[0]}
+            row |= {"difference_low": numbers[1], "difference_high": numbers[2]}
+        rows.append(row)
+    return rows
+
+
+def as_csv(comparison: Comparison, reference: str | None = None) -> str:
+    """The `records` with full digits, a line each."""
+    rows, out = records(comparison, reference), io.StringIO()
+    writer = csv.DictWriter(out, list(rows[0]) if rows else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
     return out.getvalue()
 
 

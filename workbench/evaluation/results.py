@@ -55,7 +55,7 @@ class Result:
             "interval": None if self.interval is None else list(self.interval),
             "lower_is_better": self.lower_is_better,
             "data_hash": self.data_hash,
-            "files": self.files,
+            "files": {role: _from_here(path) for role, path in self.files.items()},
             "settings": self.settings,
             "instructions": self.instructions,
             "seconds": self.seconds,
@@ -137,12 +137,15 @@ def read_run(path: Path) -> Run:
     if not rows:
         raise WorkbenchError(f"{path} holds no result")
     try:
-        results = [_result(row) for row in rows]
+        first, results = rows[0], [_result(row) for row in rows]
+        about = {
+            name: first[name] for name in ("embedder", "fingerprint", "command", "seed", "date", "suite")
+        }
+        return Run(**about, libraries=json.loads(first["libraries"]), results=results)
+    except KeyError as error:
+        raise WorkbenchError(f"{path} is damaged: the column {error} is missing") from error
     except (ValueError, TypeError) as error:
         raise WorkbenchError(f"{path} is damaged: {error}") from error
-    first = rows[0]
-    about = {name: first[name] for name in ("embedder", "fingerprint", "command", "seed", "date", "suite")}
-    return Run(**about, libraries=json.loads(first["libraries"]), results=results)
 
 
 def versions() -> dict[str, str]:
@@ -169,6 +172,13 @@ TEXTS = (
 )
 JSON = ("metrics", "details", "files", "settings", "instructions", "libraries")
 NUMBERS = ("main_score", "low", "high", "seconds", "published")
+
+
+def _from_here(path: str) -> str:
+    """A path as seen from the current folder where it lies in there: a run that is passed on names no home."""
+    here = Path.cwd()
+    whole = Path(path).absolute()
+    return whole.relative_to(here).as_posix() if whole.is_relative_to(here) else path
 
 
 def _schema() -> Any:

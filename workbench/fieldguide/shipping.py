@@ -35,6 +35,7 @@ COMMANDS = {
     "trust/gem.json": "workbench fieldguide trust --embedder data/embedders/gem --keep data/trust/gem.json",
     "trust/": "workbench fieldguide trust --read lifter --keep data/trust/llm2vec-gen-lifter.json",
     "atlas/": "workbench fieldguide atlas --output data/atlas/default.parquet",
+    "evaluation/": "python -m analyses.main_table",
 }
 
 

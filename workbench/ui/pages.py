@@ -75,12 +75,27 @@ def attention_masks() -> None:
     attention.page(lambda text, _: loaders.attend(text, choice.source), embedders=[choice.name])
 
 
+def lenses() -> None:
+    """What can be read in the special tokens, layer by layer, and how far the lenses agree."""
+    from workbench.ui import lenses
+
+    lenses.page(loaders.Lenses(_choose().source))
+
+
 def training() -> None:
     """The losses of a training run."""
     from workbench.ui import training
 
     _choose()
     training.page(loaders.run, loaders.known_runs())
+
+
+def evaluation() -> None:
+    """Runs of evaluations side by side, and the papers' claims tried on them."""
+    from workbench.ui import evaluation
+
+    _choose()
+    evaluation.page(loaders.evaluated, loaders.known_evaluations())
 
 
 def _choose() -> sidebar.Choice:
@@ -104,7 +119,9 @@ def _pages() -> dict[str, st.Page]:
         "decoded": (decoded_contents, "Decoded contents", "translate"),
         "neighbourhoods": (neighbourhoods, "Neighbourhoods", "scatter_plot"),
         "attention": (attention_masks, "Attention masks", "grid_on"),
+        "lenses": (lenses, "Lenses", "biotech"),
         "training": (training, "Training", "show_chart"),
+        "evaluation": (evaluation, "Evaluation", "leaderboard"),
     }
     return {
         path: st.Page(draw, title=title, icon=f":material/{icon}:", url_path=path, default=path == "overview")

@@ -15,13 +15,17 @@ from workbench.ui.loaders.embedders import (
     unload,
     unload_folder,
 )
+from workbench.ui.loaders.evaluations import Evaluated, evaluated, known_evaluations
+from workbench.ui.loaders.lenses import Lenses
 from workbench.ui.loaders.readings import attend, judge, read
 from workbench.ui.loaders.runs import known_runs, run
 from workbench.ui.loaders.stores import map_sources
 
 __all__ = [
     "NAMES",
+    "Evaluated",
     "Facts",
+    "Lenses",
     "Loaded",
     "Measured",
     "Said",
@@ -29,11 +33,13 @@ __all__ = [
     "Tools",
     "atlas",
     "attend",
+    "evaluated",
     "facts",
     "has_atlas",
     "in_memory",
     "is_default",
     "judge",
+    "known_evaluations",
     "known_runs",
     "loaded",
     "map_sources",
