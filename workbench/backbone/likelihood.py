@@ -43,7 +43,6 @@ def states_behind(
     return states.last[:, soft_prompts.shape[1] - 1 :]
 
 
-@torch.no_grad()
 def states_behind_cache(
     backbone: Backbone,
     keys_values: Float[Tensor, "b layers 2 heads n size"],
@@ -55,6 +54,7 @@ def states_behind_cache(
 
     The chat template's opening of an answer is read first, and its last token predicts the first of `ids`; without
     one, `last` does. Ids are padded on the right, where causal attention keeps real tokens from seeing padding.
+    Gradients reach the cache where they are recorded.
     """
     rows, device = len(ids), backbone.device
     opening = torch.tensor(backbone.answer_opening, dtype=torch.long, device=device).expand(rows, -1)

@@ -15,8 +15,7 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from workbench.backbone import Backbone
-from workbench.backbone.generation import cache_of
-from workbench.backbone.likelihood import states_behind
+from workbench.backbone.likelihood import states_behind, states_behind_cache
 from workbench.embedders.base import Embedder
 from workbench.embedders.gem import GEM
 from workbench.embedders.llm2vec_gen import LLM2VecGen, read_inputs
@@ -154,26 +153,11 @@ def log_likelihoods(embedder: LLM2VecGen | GEM, kept: Kept, ids: list[int]) -> F
         if isinstance(embedder, LLM2VecGen):
             states = states_behind(backbone, kept.states, wanted)
         else:
-            states = _states_behind_cache(backbone, kept, wanted)
+            assert kept.last is not None  # GEM's always has it
+            cache, ends = kept.states.permute(0, 2, 3, 4, 1, 5), wanted.new_full((len(kept),), kept.end)
+            states = states_behind_cache(backbone, cache, kept.last, ends, wanted)
         logs = backbone.logits(states).float().log_softmax(dim=-1)
     return logs.gather(2, wanted[:, :, None])[:, :, 0]
-
-
-def _states_behind_cache(backbone: Backbone, kept: Kept, ids: Int[Tensor, "b t"]) -> Float[Tensor, "b t d"]:
-    """The states that predict each of `ids` behind a cache; as `states_behind_cache`, but gradients reach the cache."""
-    assert kept.last is not None  # GEM's always has it
-    first = kept.last[:, None].to(backbone.dtype)
-    opening = torch.tensor(backbone.answer_opening, dtype=torch.long, device=ids.device).expand(len(kept), -1)
-    read = torch.cat([opening, ids[:, :-1]], dim=1)
-    if not read.shape[1]:
-        return first
-    states = backbone.hidden(
-        backbone.embed(read),
-        mask=torch.ones(len(kept), kept.n + read.shape[1], dtype=torch.bool, device=ids.device),
-        positions=(kept.end + torch.arange(read.shape[1], device=ids.device)).expand(len(kept), -1),
-        cache=cache_of(kept.states.to(backbone.dtype).permute(0, 2, 3, 4, 1, 5)),
-    ).last
-    return states[:, opening.shape[1] - 1 :] if opening.shape[1] else torch.cat([first, states], dim=1)
 
 
 def say(embedder: LLM2VecGen | GEM, kept: Kept, max_new_tokens: int = 64) -> list[list[int]]:
