@@ -1,6 +1,6 @@
 # The commands of everyday work; each is one line that can be typed by hand.
 # Trainings resume in runs/, and what lies there finished is not trained again: `rm -rf runs` starts anew.
-.PHONY: check lint test bench fieldguide embedder gem teacher lifter app
+.PHONY: check lint test bench fieldguide embedder gem teacher lifter figures app
 
 check: lint test  ## what a change must pass
 
@@ -56,6 +56,9 @@ lifter:  ## the shipped lifter again, and what it reads
 	rm -rf data/lifters/llm2vec-gen && mkdir -p data/lifters && cp -r runs/lifter data/lifters/llm2vec-gen
 	workbench fieldguide lifter --output data/fieldguide/lifter_report.json
 	workbench fieldguide trust --read lifter --keep data/trust/llm2vec-gen-lifter.json
+
+figures:  ## every figure of the paper: measures what is missing or stale, then draws all and the gallery
+	python -m analyses.figures
 
 app:
 	streamlit run app.py

@@ -15,6 +15,7 @@ from workbench.cli import (
     embed,
     evaluate,
     fieldguide,
+    figure,
     lens,
     push,
     report,
@@ -45,6 +46,7 @@ app.command("convert")(convert.convert)
 app.command("doctor")(doctor.doctor)
 app.command("evaluate")(evaluate.evaluate)
 app.add_typer(fieldguide.app, name="fieldguide")
+app.command("figure")(figure.figure)
 app.add_typer(lens.app, name="lens")
 app.command("push")(push.push)
 app.command("report")(report.report)

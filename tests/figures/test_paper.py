@@ -1,0 +1,143 @@
+"""Paper figures: every one draws from small results, in print sizes, and refuses others in one line."""
+
+import copy
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.text import Text
+from paper_results import SYNTHETIC
+
+from workbench.errors import UsageError, WorkbenchError
+from workbench.figures.paper import style
+from workbench.figures.paper.export import as_bytes
+from workbench.figures.paper.registry import FIGURES, figure_named
+from workbench.figures.paper.results import read_results
+from workbench.files import write_json
+
+WIDTHS = [style.VENUES["acl"].column, style.VENUES["acl"].page]
+NAMES = [figure.name for figure in FIGURES]
+
+
+def visible(figure):
+    """Every text that is drawn, with its box in pixels."""
+    renderer = figure.canvas.get_renderer()
+    texts = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
+    return [(text, text.get_window_extent(renderer)) for text in texts if text.figure is not None]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("width", WIDTHS)
+def test_every_figure_draws_within_its_page_in_letters_that_can_be_read(name, width):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    drawn = figure_named(name).drawn(SYNTHETIC[name](), width)
+    assert drawn.get_figwidth() == width
+    FigureCanvasAgg(drawn).draw()
+    page = drawn.bbox
+    for text, box in visible(drawn):
+        assert text.get_fontsize() >= style.SMALLEST, text
+        inside = box.x0 >= page.x0 - 1 and box.x1 <= page.x1 + 1 and box.y0 >= -1 and box.y1 <= page.y1 + 1
+        assert inside or text.get_window_extent().width == 0 or not _is_drawn(text), (text, box, page)
+
+
+def _is_drawn(text):
+    """Tick labels outside the axes' limits are there, but are not drawn."""
+    axes = text.axes
+    if axes is None or text not in [*axes.get_xticklabels(), *axes.get_yticklabels()]:
+        return True
+    low, high = sorted(axes.get_xlim() if text in axes.get_xticklabels() else axes.get_ylim())
+    at = text.get_position()[0 if text in axes.get_xticklabels() else 1]
+    return low <= at <= high
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_captions_hold_their_numbers(name):
+    figure, results = figure_named(name), SYNTHETIC[name]()
+    said = figure.said(results)
+    assert said.endswith((".", ")"))
+    assert "{" not in said.replace(str(results["numbers"].get("text")), "")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_results_that_lack_something_are_refused_in_one_line(name):
+    figure = figure_named(name)
+    for part in ("data", "numbers"):
+        for key in SYNTHETIC[name]()[part]:
+            lacking = copy.deepcopy(SYNTHETIC[name]())
+            del lacking[part][key]
+            try:
+                figure.drawn(lacking, WIDTHS[0])
+                figure.tabled(lacking)
+                figure.said(lacking)
+            except WorkbenchError as error:
+                assert key in str(error)
+                assert figure.command in str(error)
+                assert "\n" not in str(error)
+            else:
+                pytest.fail(f"{name} draws without {part}.{key}: nobody needs it")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_same_results_give_the_same_bytes(name):
+    figure, results = figure_named(name), SYNTHETIC[name]()
+    for kind in ("pdf", "svg", "png"):
+        first, second = (as_bytes(figure.drawn(results, WIDTHS[0]), kind) for _ in range(2))
+        assert first == second, kind
+
+
+def test_names_titles_and_commands_are_one_of_a_kind():
+    for part in ("name", "title", "command"):
+        values = [getattr(figure, part) for figure in FIGURES]
+        assert len(set(values)) == len(values)
+    assert set(SYNTHETIC) == set(NAMES)
+
+
+def test_a_name_may_have_dashes_and_an_unknown_one_lists_all():
+    assert figure_named("gem-mask").name == "gem_mask"
+    with pytest.raises(UsageError, match=r"no figure mona_lisa: there are gem_mask"):
+        figure_named("mona_lisa")
+
+
+def test_results_are_read_with_one_clear_line(tmp_path):
+    path = tmp_path / "gem_mask.json"
+    with pytest.raises(UsageError, match=r"no results at .*`python -m analyses\.gem_mask` measures them"):
+        figure_named("gem_mask").results(path)
+    path.write_text("[")
+    with pytest.raises(WorkbenchError, match="it is not JSON"):
+        read_results(path)
+    write_json(path, [1])
+    with pytest.raises(WorkbenchError, match="it is no object"):
+        read_results(path)
+    write_json(path, {"figure": "gem_mask", "data": {}})
+    with pytest.raises(WorkbenchError, match="it lacks command, artifacts, libraries, numbers"):
+        read_results(path)
+    write_json(path, {**SYNTHETIC["gem_mask"](), "figure": "other"})
+    with pytest.raises(WorkbenchError, match="of the figure other, not of gem_mask"):
+        figure_named("gem_mask").results(path)
+    write_json(path, SYNTHETIC["gem_mask"]())
+    assert figure_named("gem_mask").results(path) == SYNTHETIC["gem_mask"]()
+
+
+def test_malformed_data_is_refused_in_one_line():
+    results = SYNTHETIC["gem_mask"]()
+    results["data"]["applied"] = "nothing"
+    with pytest.raises(WorkbenchError, match=r"the results of gem_mask do not fit .*measures them anew"):
+        figure_named("gem_mask").drawn(results, 3.03)
+
+
+def test_the_style_is_undone_behind_it():
+    before = dict(mpl.rcParams)
+    with style.applied():
+        assert mpl.rcParams["pdf.fonttype"] == 42
+    assert dict(mpl.rcParams) == before
+
+
+def test_cells_are_paths_of_one_shade_each_and_nothing_is_not_drawn():
+    figure = style.sheet(2.0, 2.0)
+    axes = figure.subplots()
+    style.cells(axes, np.array([[0.0, 1.0, 1.0], [0.5, np.nan, 0.0]]), top=1.0)
+    # Two shades are left: 1.0 twice, 0.5 once; five points a cell.
+    assert sorted(len(patch.get_path().vertices) for patch in axes.patches) == [5, 10]
+    style.cells(axes, np.array([[-1.0, 0.0, 2.0]]), top=2.0, around_zero=True)
+    assert len(axes.patches) == 4
