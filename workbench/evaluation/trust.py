@@ -87,11 +87,31 @@ def evaluate(
     seed: int = 0,
     batch_size: int = 64,
 ) -> TrustReport:
-    """Measures the badges on so many of the field guide's held-out queries, drawn by the seed from all kinds.
+    """Measures the badges of `judged`, sort by sort; see there for what is drawn and raised."""
+    badges = judged(embedder, reference, data=data, items=items, seed=seed, batch_size=batch_size)
+    return TrustReport(
+        auroc={
+            name: auroc(column(badges[TRUE], name), column(badges[SHUFFLED], name))
+            for name in ("score", "cosine less null", "likelihood gap")
+        },
+        badges={name: _scores(found) for name, found in badges.items()},
+    )
 
-    A shuffled pair is a vector with the text that was decoded from the next query's, the next that says something else.
-    `data` is the folder with eval.jsonl (default: the shipped one). Raises WorkbenchError for fewer than 2 queries or
-    where all of them decode to the same.
+
+def judged(
+    embedder: Embedder | Medium,
+    reference: Reference,
+    *,
+    data: Path | None = None,
+    items: int = ITEMS,
+    seed: int = 0,
+    batch_size: int = 64,
+) -> dict[str, list[Badge]]:
+    """The badges of so many of the field guide's held-out queries, drawn by the seed from all kinds, in every sort.
+
+    The sorts are true pairs, shuffled pairs and those of `unencoded`. A shuffled pair is a vector with the text that
+    was decoded from the next query's, the next that says something else. `data` is the folder with eval.jsonl (default:
+    the shipped one). Raises WorkbenchError for fewer than 2 queries or where all of them decode to the same.
     """
     queries = [item.query for item in read_exam((data or shipped("fieldguide")) / "eval.jsonl")]
     queries = random.Random(seed).sample(queries, min(items, len(queries)))
@@ -110,15 +130,7 @@ def evaluate(
     for name, blocks in unencoded(medium.vectors(known), seed).items():
         made = medium.with_vectors(known, blocks)
         pairs[name] = (made, read(made))
-    badges = {name: judge.badges(kept, texts, batch_size=batch_size) for name, (kept, texts) in pairs.items()}
-    return TrustReport(
-        auroc={
-            "score": auroc(_column(badges[TRUE], "score"), _column(badges[SHUFFLED], "score")),
-            "cosine less null": auroc(_margin(badges[TRUE]), _margin(badges[SHUFFLED])),
-            "likelihood gap": auroc(_column(badges[TRUE], "gap"), _column(badges[SHUFFLED], "gap")),
-        },
-        badges={name: _scores(found) for name, found in badges.items()},
-    )
+    return {name: judge.badges(kept, texts, batch_size=batch_size) for name, (kept, texts) in pairs.items()}
 
 
 def unencoded(blocks: Float[Tensor, "b n d"], seed: int) -> dict[str, Float[Tensor, "b n d"]]:
@@ -146,16 +158,15 @@ def auroc(true: Sequence[float], shuffled: Sequence[float]) -> float:
     return float(roc_auc_score(labels, np.concatenate([true, shuffled])))
 
 
-def _column(badges: list[Badge], name: str) -> list[float]:
-    return [getattr(badge, name) for badge in badges]
-
-
-def _margin(badges: list[Badge]) -> list[float]:
-    return [badge.cosine - badge.null for badge in badges]
+def column(badges: list[Badge], name: str) -> list[float]:
+    """One figure of every badge: a field, "cosine less null", or "likelihood gap"."""
+    if name == "cosine less null":
+        return [badge.cosine - badge.null for badge in badges]
+    return [getattr(badge, "gap" if name == "likelihood gap" else name) for badge in badges]
 
 
 def _scores(badges: list[Badge]) -> BadgeScores:
-    median = {name: float(np.median(_column(badges, name))) for name in ("cosine", "null", "gap", "score")}
+    median = {name: float(np.median(column(badges, name))) for name in ("cosine", "null", "gap", "score")}
     given = [badge.level for badge in badges]
     shares = {level: given.count(level) / len(given) for level in get_args(Level)}
     return BadgeScores(len(badges), **median, levels=shares)

@@ -16,7 +16,7 @@ from workbench.files import atomic_path, write_json
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from workbench.figures.paper.registry import PaperFigure
+    from workbench.figures.paper.figure import PaperFigure
 
 KINDS = ("pdf", "svg", "png")
 _CLOSE = "<defs>\n"

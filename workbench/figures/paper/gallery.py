@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from workbench.figures.paper.registry import PaperFigure
+from workbench.figures.paper.figure import PaperFigure
 from workbench.figures.paper.results import FOLDER
 from workbench.files import atomic_path
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from workbench.figures import palette
 from workbench.figures.paper import style
+from workbench.figures.paper.figure import PaperFigure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,3 +58,17 @@ def _mark(axes: Axes, tokens: list[str], special: np.ndarray, named: bool) -> No
     axes.set_yticks(range(len(tokens)), short, fontsize=style.SMALLEST)
     for middle, name in zip(middles, names, strict=True):
         axes.text(middle, -0.9, name, ha="center", va="bottom", color=palette.OKABE_ITO[5])
+
+
+FIGURE = PaperFigure(
+    "gem_mask",
+    "What GEM declares, and what it applies",
+    "The attention mask that GEM declares (a), and the attention that the shipped model applies, the mean over "
+    "{layers} layers of {heads} heads (b), on “{text}”, a sentence fixed in the script. Rows look, columns "
+    "are looked at: {prefix} tokens of text, {special} special tokens, and {suffix} tokens of what the model says "
+    "behind them. A suffix sees the special tokens and itself: the largest weight outside the mask is {leak:.1g}, "
+    "and so is, with the special tokens' states held constant, the derivative of the suffix's logits with respect "
+    "to the text ({gradient:.1g} at most, {through:.2g} where they are free).",
+    "python -m analyses.gem_mask",
+    draw,
+)  # fmt: skip

@@ -1,106 +1,30 @@
-"""All figures of the paper in their order: what each is called, says, is measured by, and is drawn with."""
+"""All figures of the paper in their order."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from workbench.errors import UsageError
+from workbench.figures.paper import (
+    attribution,
+    decode_trust,
+    gem_mask,
+    interpolation,
+    latent_lens,
+    logit_lens,
+    neighbourhoods,
+)
+from workbench.figures.paper.figure import PaperFigure
 
-from workbench.errors import UsageError, WorkbenchError
-from workbench.figures.paper import gem_mask, style
-from workbench.figures.paper.results import read_results, results_path
-from workbench.figures.paper.table import Table
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-Results = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class PaperFigure:
-    """One figure. `draw(results, inches)` draws a results file's whole content; it runs inside `style.applied`."""
-
-    name: str
-    """Of its results, its files and its script."""
-    title: str
-    caption: str
-    """A sentence or more, with the results' `numbers` in braces, as `str.format` reads them."""
-    command: str
-    """What measures it."""
-    draw: Callable[[Results, float], Figure]
-    table: Callable[[Results], Table] | None = None
-    """The same as a table, where that is of use in a paper."""
-
-    def __post_init__(self) -> None:
-        if not self.name.isidentifier():
-            raise ValueError(f"a figure's name is also its script's: {self.name!r}")
-
-    def results(self, path: Path | None = None) -> Results:
-        """Its results, from a file or the shipped data; UsageError with the command that measures them if none are."""
-        path = path or results_path(self.name)
-        if not path.is_file():
-            raise UsageError(
-                f"the figure {self.name} has no results at {path}: `{self.command}` measures them"
-            )
-        return read_results(path, self.name)
-
-    def is_measured(self) -> bool:
-        """Whether its results are in the shipped data."""
-        return results_path(self.name).is_file()
-
-    def drawn(self, results: Results, width: float) -> Figure:
-        """The figure, so many inches wide; WorkbenchError in one line where the results do not fit it."""
-        with style.applied(), _fitting(self):
-            return self.draw(results, width)
-
-    def said(self, results: Results) -> str:
-        """The caption with its numbers; WorkbenchError in one line where one is missing."""
-        with _fitting(self):
-            return self.caption.format_map(results["numbers"])
-
-    def tabled(self, results: Results) -> Table | None:
-        """The table, where there is one; WorkbenchError in one line where the results do not fit it."""
-        with _fitting(self):
-            return None if self.table is None else self.table(results)
-
-
-class _fitting:
-    """Turns what a drawing stumbles over in foreign results into one clear line."""
-
-    def __init__(self, figure: PaperFigure) -> None:
-        self.figure = figure
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        again = f"`{self.figure.command}` measures them anew"
-        if isinstance(error, KeyError):
-            raise WorkbenchError(
-                f"the results of {self.figure.name} lack {error.args[0]}: {again}"
-            ) from error
-        if isinstance(error, TypeError | ValueError | IndexError | AttributeError):
-            raise WorkbenchError(
-                f"the results of {self.figure.name} do not fit ({error}): {again}"
-            ) from error
-
+__all__ = ["FIGURES", "PaperFigure", "figure_named"]
 
 FIGURES: tuple[PaperFigure, ...] = (
-    PaperFigure(
-        "gem_mask",
-        "What GEM declares, and what it applies",
-        "The attention mask that GEM declares (a), and the attention that the shipped model applies, the mean over "
-        "{layers} layers of {heads} heads (b), on “{text}”, a sentence fixed in the script. Rows look, columns "
-        "are looked at: {prefix} tokens of text, {special} special tokens, and {suffix} tokens of what the model says "
-        "behind them. A suffix sees the special tokens and itself: the largest weight outside the mask is {leak:.1g}, "
-        "and so is, with the special tokens' states held constant, the derivative of the suffix's logits with respect "
-        "to the text ({gradient:.1g} at most, {through:.2g} where they are free).",
-        "python -m analyses.gem_mask",
-        gem_mask.draw,
-    ),
-)  # fmt: skip
+    gem_mask.FIGURE,
+    neighbourhoods.FIGURE,
+    logit_lens.FIGURE,
+    latent_lens.FIGURE,
+    attribution.FIGURE,
+    decode_trust.FIGURE,
+    interpolation.FIGURE,
+)
 
 
 def figure_named(name: str) -> PaperFigure:

@@ -1,0 +1,60 @@
+"""An attribution map, and its predictions beside what interventions do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from workbench.figures import palette
+from workbench.figures.paper import style
+from workbench.figures.paper.figure import PaperFigure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def draw(results: dict[str, Any], width: float) -> Figure:
+    """Special tokens by decoded tokens on the left, predicted against real effects on the right."""
+    data = results["data"]
+    values = np.array(data["values"], dtype=float)
+    narrow = width < style.NARROW
+    figure = style.sheet(width, 4.6 if narrow else 2.5)
+    panels = figure.subplots(2, 1) if narrow else figure.subplots(1, 2, width_ratios=[1.6, 1])
+    _map(panels[0], data["labels"], data["tokens"], values)
+    _check(panels[1], np.array(data["predicted"]), np.array(data["real"]))
+    style.panel_letters(panels, ["effect of each special token", "predicted and real effects"])
+    return figure
+
+
+def _map(axes: Axes, labels: list[str], tokens: list[str], values: np.ndarray) -> None:
+    top = float(np.nanmax(np.abs(values), initial=0)) or 1.0
+    mesh = style.cells(axes, values, top=top, around_zero=True)
+    axes.set_xticks(range(len(tokens)), [style.shorten(token, 12) for token in tokens], rotation=90)
+    axes.set_yticks(range(len(labels)), labels)
+    figure = axes.figure
+    bar = figure.colorbar(mesh, ax=axes, pad=0.02, aspect=25)
+    bar.set_label("log-probability lost without it")
+    bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
+
+
+def _check(axes: Axes, predicted: np.ndarray, real: np.ndarray) -> None:
+    axes.axhline(0, color=palette.muted(), linewidth=0.5)
+    axes.axvline(0, color=palette.muted(), linewidth=0.5)
+    axes.plot(predicted, real, "o", color=palette.OKABE_ITO[0], markersize=2.2, alpha=0.35, markeredgewidth=0)
+    axes.set_xlabel("predicted: replaced by nothing")
+    axes.set_ylabel("real: replaced by other texts’")
+
+
+FIGURE = PaperFigure(
+    "attribution",
+    "What each special token is worth, and whether that holds",
+    "(a) Log-probability that each decoded token loses when a special token's soft prompt is replaced by nothing, "
+    "for “{text}”, a question fixed in the script, which decodes to “{decoded}”. (b) The same prediction for "
+    "{queries} held-out queries beside what happens when the soft prompt is replaced by those of other texts: rank "
+    "correlation {correlation:.3f} [{low:.3f}, {high:.3f}] over {effects} effects ({shown} are drawn); with the "
+    "special tokens shuffled {control:.3f} [{control_low:.3f}, {control_high:.3f}].",
+    "python -m analyses.attribution",
+    draw,
+)  # fmt: skip
