@@ -1,5 +1,6 @@
 """Queries with their responses, as the training commands take them: from the table itself, or asked for first."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,10 +28,10 @@ def corpus_of(model: "Backbone", table: TextTable, cache: Path, max_new_tokens: 
     from workbench.training.corpus import Corpus, respond
 
     if (own := own_responses(table)) is not None:
-        return Corpus(table.texts, own, None, {"source": table.source})
+        return Corpus(table.texts, own, None, {"source": table.source}, table.rows)
     with say.progress("responding", len(table), "queries") as progress:
         corpus = respond(
             model, table.texts, cache_dir=cache, max_new_tokens=max_new_tokens, progress=progress
         )
     say.note_responses(corpus.meta, len(corpus))
-    return corpus
+    return replace(corpus, rows=table.rows)

@@ -186,7 +186,7 @@ def gem(
         backbone, device=device, dtype=dtype, revision=revision, trust_remote_code=trust_remote_code
     )
     responses = own_responses(table) or [""] * len(table)
-    corpus = Corpus(table.texts, responses, None, {"source": table.source})
+    corpus = Corpus(table.texts, responses, None, {"source": table.source}, table.rows)
     embedder = train(model, corpus, training, shape, output=output, summaries=told, resume=resume)
     say.note_truncated(Manifest.read(output).training["truncated_texts"], len(corpus), "texts")
     say.note(f"{embedder.method} of dimension {embedder.dimension} in {output}")

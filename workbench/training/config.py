@@ -1,7 +1,7 @@
 """How embedders are trained (no heavy imports: the command line reads its flags from here)."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from workbench.config import Config
 from workbench.errors import UsageError
@@ -65,7 +65,34 @@ class TrainingConfig(Config):
 
 
 @dataclass(frozen=True)
-class LLM2VecGenTraining(TrainingConfig):
+class WatchedTraining(TrainingConfig):
+    """What the trainings of embedders share: they can be watched (`watcher.py`), which changes nothing of them."""
+
+    WATCHING: ClassVar[tuple[str, ...]] = ("watch_every", "watch_texts", "watch_samples")
+
+    watch_every: int = 0
+    """Steps between two looks at the vectors of some queries and what they decode to; 0 never looks."""
+    watch_texts: int = 256
+    """Queries that a look embeds, spread evenly over the corpus."""
+    watch_samples: int = 8
+    """How many of these queries a look also decodes, spread evenly over them."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_least(0, "watch_every", "watch_samples")
+        self.check_least(1, "watch_texts")
+        if self.watch_samples > self.watch_texts:
+            raise UsageError(
+                f"watch_samples ({self.watch_samples}) cannot be more than watch_texts ({self.watch_texts})"
+            )
+
+    def recipe(self) -> dict[str, Any]:
+        """All that decides what is trained: two runs that differ in how they are watched are one run."""
+        return {name: value for name, value in self.to_dict().items() if name not in self.WATCHING}
+
+
+@dataclass(frozen=True)
+class LLM2VecGenTraining(WatchedTraining):
     """The paper's recipe (arXiv 2603.10913, section 3 and appendix C); every value can be changed."""
 
     SCHEDULES: ClassVar[tuple[str, ...]] = ("linear", "cosine", "constant", "constant_with_warmup")

@@ -35,12 +35,16 @@ class Corpus:
     responses: list[str]
     targets: Float[np.ndarray, "n d_e"] | None = None
     meta: dict[str, Any] = field(default_factory=dict)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    """The queries' other columns, a row for each of them, or nothing; they are shown where a run is watched."""
 
     def __post_init__(self) -> None:
         if len(self.queries) != len(self.responses):
             raise WorkbenchError(f"{len(self.queries)} queries, but {len(self.responses)} responses")
         if self.targets is not None and len(self.targets) != len(self.queries):
             raise WorkbenchError(f"{len(self.queries)} queries, but {len(self.targets)} targets")
+        if self.rows and len(self.rows) != len(self.queries):
+            raise WorkbenchError(f"{len(self.queries)} queries, but {len(self.rows)} rows of other columns")
 
     def __len__(self) -> int:
         return len(self.queries)

@@ -1,6 +1,5 @@
 """GEM training: a mixed next-token loss behind a bottleneck mask, then a contrastive loss (arXiv 2506.04344)."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +21,7 @@ from workbench.training.gem_config import GEMTraining
 from workbench.training.marked import MarkedBatch, MarkedTexts, Step, tokenize_texts
 from workbench.training.run import Run
 from workbench.training.trainer import Batches, MethodTrainer, training_arguments
+from workbench.training.watcher import watch
 
 
 class GEMLosses(NamedTuple):
@@ -55,12 +55,13 @@ def train(
     data_hash = corpus.hash()
     named = {f"backbone {part}": value for part, value in backbone.fingerprint().items()}
     checkpoint = run.start(
-        {**config.to_dict(), **embedder_config.to_dict(), "data": data_hash, **named}, resume=resume
+        {**config.recipe(), **embedder_config.to_dict(), "data": data_hash, **named}, resume=resume
     )
     if resume and checkpoint is None and (run.folder / CONFIG).is_file():
         return load_embedder(run.folder, backbone=backbone)  # type: ignore[return-value]
     embedder = GEM.untrained(backbone, embedder_config, seed=config.seed)
     trainer = build_trainer(embedder, texts, config, run)
+    watch(trainer, embedder, corpus, config, run, checkpoint)
     trainer.train(resume_from_checkpoint=checkpoint)
     save(
         embedder,
@@ -68,7 +69,7 @@ def train(
         metrics={name: value for name, value in run.last_log().items() if name.startswith("loss")},
         seeds={"training": config.seed},
         data_hash=data_hash,
-        training={**asdict(config), "texts": len(texts.queries), "truncated_texts": texts.truncated,
+        training={**config.recipe(), "texts": len(texts.queries), "truncated_texts": texts.truncated,
                   "steps": trainer.state.global_step},
     )  # fmt: skip
     if not config.keep_checkpoints:

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from workbench.errors import UsageError
-from workbench.training.config import TrainingConfig
+from workbench.training.config import WatchedTraining
 
 
 @dataclass(frozen=True)
-class GEMTraining(TrainingConfig):
+class GEMTraining(WatchedTraining):
     """The recipe of GEM (arXiv 2506.04344, sections 3 and 4.2); every value can be changed."""
 
     p: float = 0.8

@@ -22,6 +22,7 @@ from workbench.training.corpus import Corpus
 from workbench.training.packing import read_packed
 from workbench.training.run import Run
 from workbench.training.trainer import Batches, MethodTrainer, training_arguments
+from workbench.training.watcher import watch
 
 __all__ = ["LLM2VecGenTraining", "train"]
 
@@ -50,14 +51,15 @@ def train(
 
     An interrupted run, called again, goes on from its last checkpoint and ends in the same bytes; a finished one is
     loaded. Raises UsageError where `output` holds a run with other settings (unless `resume` is off) or targets are
-    missing, WorkbenchError for an empty corpus or a loss that is not finite.
+    missing, WorkbenchError for an empty corpus or a loss that is not finite. How a run is watched (`watcher.py`) does
+    not make it another one.
     """
     config = config or LLM2VecGenTraining()
     embedder_config = _fitted(embedder_config or LLM2VecGenConfig(), config, corpus, backbone)
     examples = tokenize_examples(backbone, corpus, config, embedder_config)
     data_hash = corpus.hash()
     run = Run(Path(output))
-    settings = {**config.to_dict(), **embedder_config.to_dict(), "data": data_hash, **_named(backbone)}
+    settings = {**config.recipe(), **embedder_config.to_dict(), "data": data_hash, **_named(backbone)}
     checkpoint = run.start(settings, resume=resume)
     if resume and checkpoint is None and (run.folder / CONFIG).is_file():
         return load_embedder(run.folder, backbone=backbone)  # type: ignore[return-value]
@@ -66,6 +68,7 @@ def train(
     if config.align_start == "ridge" and config.w_align and checkpoint is None:
         fit_alignment(embedder, examples, config)
     trainer = build_trainer(embedder, examples, config, run)
+    watch(trainer, embedder, corpus, config, run, checkpoint)
     trainer.train(resume_from_checkpoint=checkpoint)
     save(
         embedder,
@@ -73,7 +76,7 @@ def train(
         metrics={name: value for name, value in run.last_log().items() if name.startswith("loss")},
         seeds={"training": config.seed},
         data_hash=data_hash,
-        training={**config.to_dict(), **_counts(examples), "steps": trainer.state.global_step},
+        training={**config.recipe(), **_counts(examples), "steps": trainer.state.global_step},
     )
     if not config.keep_checkpoints:
         run.clean()

@@ -23,6 +23,10 @@ TENSOR = "embedding"
 """The one tensor of a file of vectors, `[watched, d_e]` in float16."""
 
 
+KEYS = ("row", "query", "response")
+"""What the line of a watched query says besides its other columns."""
+
+
 @dataclass(frozen=True)
 class WatchedText:
     """A query that was watched."""
@@ -129,6 +133,11 @@ def cut_watch(folder: Path, after: int | None) -> None:
         place.rmdir()
 
 
+def text_lines(folder: Path) -> list[dict[str, Any]]:
+    """The lines of the watched texts of a run; WorkbenchError, with the line, for a damaged file."""
+    return [values for _, values in _lines(folder / FOLDER / TEXTS)]
+
+
 def sample_lines(folder: Path) -> list[dict[str, Any]]:
     """The lines of the samples of a run so far; WorkbenchError, with the line, for a damaged file."""
     path, kept = folder / FOLDER / SAMPLES, []
@@ -172,7 +181,7 @@ def _lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _text(values: dict[str, Any], where: str) -> WatchedText:
     _check(values, where, row=int, query=str, response=str)
-    about = {name: value for name, value in values.items() if name not in ("row", "query", "response")}
+    about = {name: value for name, value in values.items() if name not in KEYS}
     return WatchedText(values["row"], values["query"], values["response"], about)
 
 
