@@ -4,7 +4,8 @@
     python -m analyses.gem_ablations objectives   # table 3: vanilla, mixed NTP, and the contrastive loss on top
     python -m analyses.gem_ablations tokens       # table 4: the number of special tokens
 
-Every run is short (--steps, --limit) and lands in analyses/results/gem_ablations/; a finished run is not repeated.
+Every run is short (--steps, --limit) and lands in analyses/results/gem_ablations/; a finished run is not repeated. The
+first table also writes the results of a figure, data/figures/mix_ratio.json.
 """
 
 import json
@@ -14,6 +15,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from analyses.intervals import share
+from analyses.recipe import FIELD_GUIDE, data_tag
 
 RESULTS = Path(__file__).parent / "results" / "gem_ablations"
 
@@ -31,18 +35,20 @@ def main(
     texts: Annotated[
         Path | None, typer.Option(help="Queries with responses; else the shipped corpus.")
     ] = None,
-    steps: Annotated[int, typer.Option(help="Training steps of a run.", min=2)] = 300,
-    limit: Annotated[int, typer.Option(help="Held-out queries of each kind.", min=1)] = 150,
+    steps: Annotated[int, typer.Option(help="Training steps of a run.", min=2)] = 100,
+    limit: Annotated[int, typer.Option(help="Held-out queries of each kind.", min=1)] = 100,
     results: Annotated[Path, typer.Option(help="Folder of the runs and the table.")] = RESULTS,
+    output: Annotated[Path | None, typer.Option(help="The figure's results file.")] = None,
 ) -> None:
     """Train and measure the rows of one table, one after the other, and print it as Markdown."""
     from workbench.files import measured, write_json
 
-    rows = []
+    rows, tag = [], data_tag()
     for name, changes, shape in settings(table, steps):
-        row = results / f"{table.value}-{name.replace(' ', '-').replace('+', 'and')}-{steps}.json"
+        run = results / f"{table.value}-{name.replace(' ', '-').replace('+', 'and')}-{steps}-{tag}"
+        row = results / f"{run.name}-{limit}.json"
         if not row.is_file():
-            found = measure(changes, shape, texts, steps, limit, row)
+            found = measure(changes, shape, texts, steps, limit, run)
             write_json(row, measured({"setting": name, "steps": steps, "limit": limit, **found}))
         rows.append(json.loads(row.read_text(encoding="utf-8")))
     print(f"| {table.value} | bottleneck, facts kept | 1-NN, same answer | perplexity | facts right, plain |")
@@ -51,6 +57,32 @@ def main(
         figures = (row[key] for key in ("kept", "neighbours", "perplexity", "accuracy"))
         cells = ["–" if figure is None else f"{figure:.3f}" for figure in figures]
         print(f"| {row['setting']} | " + " | ".join(cells) + " |")
+    if table is Table.MIX and texts is None:
+        write_figure(rows, [changes["p"] for _, changes, _ in settings(table, steps)], steps, limit, output)
+
+
+def write_figure(
+    rows: list[dict[str, Any]], mixes: list[float], steps: int, limit: int, output: Path | None
+) -> None:
+    """Writes the results of the figure: each mix with its shares and its perplexity, and the model before."""
+    from workbench.figures.paper.results import write_results
+
+    shares = ("kept", "neighbours", "accuracy")
+    points = [
+        {"p": p, **{key: share(row[key], row["n"][key]) for key in shares},
+         "perplexity": dict(zip(("value", "low", "high"), (row["perplexity"], *row["spread"]), strict=True))}
+        for p, row in zip(mixes, rows, strict=True)
+    ]  # fmt: skip
+    options = ("" if steps == 100 else f" --steps {steps}") + ("" if limit == 100 else f" --limit {limit}")
+    write_results(
+        "mix_ratio",
+        data={"points": points, "before": rows[0]["before"]},
+        numbers={"steps": steps, "batch": rows[0]["batch"], "dialogues": rows[0]["n"]["perplexity"],
+                 **{key: rows[0]["n"][key] for key in shares}},
+        artifacts=FIELD_GUIDE,
+        command=f"python -m analyses.gem_ablations mix{options}",
+        output=output,
+    )  # fmt: skip
 
 
 def settings(table: Table, steps: int) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
@@ -68,12 +100,17 @@ def settings(table: Table, steps: int) -> list[tuple[str, dict[str, Any], dict[s
 
 
 def measure(
-    changes: dict[str, Any], shape: dict[str, Any], texts: Path | None, steps: int, limit: int, row: Path
-) -> dict[str, float]:
-    """Train one row on the first texts of the corpus and measure it on held-out queries."""
+    changes: dict[str, Any], shape: dict[str, Any], texts: Path | None, steps: int, limit: int, run: Path
+) -> dict[str, Any]:
+    """Train one row on the first texts of the corpus and measure it on held-out queries.
+
+    `n` counts what each figure is of; `before` is the backbone that was fine-tuned; `spread` the bootstrap interval of
+    the perplexity over dialogues.
+    """
     from workbench import Backbone
     from workbench.embedders.config import GEMConfig
-    from workbench.evaluation.gem import evaluate
+    from workbench.evaluation.gem import FACTS, evaluate
+    from workbench.fieldguide.exam import limited, read_exam
     from workbench.files import shipped
     from workbench.texts import read_texts
     from workbench.training.corpus import Corpus
@@ -91,16 +128,48 @@ def measure(
     corpus = Corpus(table.texts, [str(line["response"]) for line in table.rows])
     embedder = train(
         Backbone.load(), corpus, recipe, replace(GEMConfig(lora_rank=64, lora_alpha=128.0), **shape),
-        output=row.with_suffix(""),
+        output=run,
     )  # fmt: skip
     report = evaluate(embedder, limit=limit)
-    language = report.language["GEM's LM"]
+    language, before = report.language["GEM's LM"], report.language["the LM before"]
+    exam = read_exam(shipped("fieldguide", "eval.jsonl"))
+    facts = sum(item.kind in FACTS for item in limited(exam, limit))
+    known, shared = report.queries["all facts"], shared_answers(exam)
     return {
         "kept": report.kept["all facts"],
         "neighbours": report.neighbours["gem"],
         "perplexity": language.perplexity,
         "accuracy": language.accuracy,
+        "spread": spread(embedder, limited(exam, limit)),
+        "before": {"perplexity": before.perplexity, "accuracy": before.accuracy},
+        "batch": recipe.batch_size,
+        "n": {
+            "kept": known,
+            "neighbours": shared,
+            "accuracy": facts,
+            "perplexity": len(limited(exam, limit)),
+        },
     }
+
+
+def spread(embedder: Any, items: list[Any]) -> list[float]:
+    """The 95 % bootstrap interval, over dialogues, of the fine-tuned model's perplexity without special tokens."""
+    from workbench.evaluation.gem import dialogues
+    from workbench.evaluation.perplexity import likelihoods
+    from workbench.evaluation.protocol import STATISTICS, Score, interval
+
+    name = "perplexity"
+    with embedder.language_model() as backbone:
+        rows = likelihoods(backbone, dialogues(backbone, items))
+    value = STATISTICS[name](rows)
+    found = interval(Score("dialogues", name, name, value, {name: value}, len(rows), pairs=rows))
+    return [] if found is None else list(found)
+
+
+def shared_answers(items: list[Any]) -> int:
+    """How many one-hop questions have an answer that another one has too: only they have a right neighbour."""
+    answers = [item.accept[0] for item in items if item.kind == "one_hop"]
+    return sum(answers.count(answer) > 1 for answer in answers)
 
 
 if __name__ == "__main__":

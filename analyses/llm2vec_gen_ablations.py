@@ -6,18 +6,19 @@
     python -m analyses.llm2vec_gen_ablations encoder        # frozen, or with a LoRA
     python -m analyses.llm2vec_gen_ablations instructions   # generative, embedding-style or none; nothing is trained
 
-What the teacher is worth has a script of its own, `analyses.teachers`. A finished run is not repeated.
+What the teacher is worth has a script of its own, `analyses.teachers`. A finished run is not repeated. The first two
+also write the results of a figure, data/figures/objectives.json and special_tokens.json.
 """
 
 import json
-from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from analyses.recipe import chosen
+from analyses.intervals import share
+from analyses.recipe import FIELD_GUIDE, batch_size, data_tag, train_briefly
 
 RESULTS = Path(__file__).parent / "results" / "llm2vec_gen_ablations"
 EMBEDDING_STYLE = {
@@ -43,30 +44,56 @@ class Table(StrEnum):
     INSTRUCTIONS = "instructions"
 
 
+FIGURES = {Table.OBJECTIVES: "objectives", Table.TOKENS: "special_tokens"}
+"""The tables that are figures too."""
+
+
 def main(
     table: Annotated[Table, typer.Argument(help="Which table.")],
-    steps: Annotated[int, typer.Option(help="Training steps of a run.", min=2)] = 300,
-    limit: Annotated[int, typer.Option(help="Held-out queries of each kind.", min=2)] = 150,
+    steps: Annotated[int, typer.Option(help="Training steps of a run.", min=2)] = 100,
+    limit: Annotated[int, typer.Option(help="Held-out queries of each kind.", min=2)] = 400,
     results: Annotated[Path, typer.Option(help="Folder of the runs and the rows.")] = RESULTS,
+    output: Annotated[Path | None, typer.Option(help="The figure's results file.")] = None,
 ) -> None:
     """Train and measure the rows of one table, one after the other, and print it as Markdown."""
     from workbench.files import measured, write_json
 
     print(f"| {table.value} | {' | '.join(COLUMNS.values())} |")
     print("|---|" + "--:|" * len(COLUMNS))
+    rows, tag = [], data_tag()
     for name, changes, shape in settings(table):
-        row = results / f"{table.value}-{name.replace(' ', '-')}-{steps}-{limit}.json"
+        run = results / f"{table.value}-{name.replace(' ', '-')}-{steps}-{tag}"
+        row = results / f"{run.name}-{limit}.json"
         if not row.is_file():
             if table is Table.INSTRUCTIONS:
                 embedder = instructed(name)
             else:
-                embedder = trained(
-                    changes, shape, steps, name == "the templates' answers", row.with_suffix("")
-                )
+                embedder = trained(changes, shape, steps, name == "the templates' answers", run)
             write_json(row, measured({"setting": name, "steps": steps, **measure(embedder, limit)}))
         found = json.loads(row.read_text(encoding="utf-8"))
         cells = ["–" if found[key] is None else f"{found[key]:.3f}" for key in COLUMNS]
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
+        rows.append({"setting": name, **{key: share(found[key], found["n"][key]) for key in COLUMNS}})
+    if table in FIGURES:
+        write_figure(table, rows, steps, limit, output)
+
+
+def write_figure(
+    table: Table, rows: list[dict[str, Any]], steps: int, limit: int, output: Path | None
+) -> None:
+    """Writes the results of the table's figure."""
+    from workbench.figures.paper.results import write_results
+
+    n = {key: rows[0][key]["n"] for key in COLUMNS}
+    options = ("" if steps == 100 else f" --steps {steps}") + ("" if limit == 400 else f" --limit {limit}")
+    write_results(
+        FIGURES[table],
+        data={"rows": rows},
+        numbers={"steps": steps, "batch": batch_size(), "queries": steps * batch_size(), **n},
+        artifacts=FIELD_GUIDE,
+        command=f"python -m analyses.llm2vec_gen_ablations {table.value}{options}",
+        output=output,
+    )
 
 
 def settings(table: Table) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
@@ -88,36 +115,17 @@ def settings(table: Table) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
 
 def trained(changes: dict[str, Any], shape: dict[str, Any], steps: int, templates: bool, output: Path) -> Any:
     """An embedder trained for `steps` by the shipped recipe with these changes, on the first queries of the corpus."""
-    from workbench import Backbone, load_embedder
-    from workbench.embedders.artifact import Manifest
-    from workbench.embedders.config import LLM2VecGenConfig
-    from workbench.files import cache_folder, shipped
+    from workbench import load_embedder
+    from workbench.files import shipped
     from workbench.texts import read_texts
-    from workbench.training.config import LLM2VecGenTraining
-    from workbench.training.corpus import Corpus, targets
-    from workbench.training.llm2vec_gen import train
-    from workbench.training.teachers import load_teacher
+    from workbench.training.corpus import Corpus
 
-    manifest = Manifest.read(shipped("embedders", "llm2vec-gen"))
-    recipe = replace(
-        LLM2VecGenTraining(**chosen(manifest.training, LLM2VecGenTraining)), warmup_steps=20, **changes
-    )
-    config = replace(
-        LLM2VecGenConfig(**chosen(manifest.config, LLM2VecGenConfig, leave="dimension")), **shape
-    )
-    table = read_texts(str(shipped("fieldguide", "corpus.jsonl")), None, limit=steps * recipe.batch_size)
+    table = read_texts(str(shipped("fieldguide", "corpus.jsonl")), None, limit=steps * batch_size())
     responses = [str(row["response"]) for row in table.rows]
     if templates:
         answers = template_answers()
         responses = [answers[text] for text in table.texts]
-    vectors = targets(load_teacher(config.teacher), responses, cache_dir=cache_folder(None))
-    train(
-        Backbone.load(dtype="bfloat16"),
-        Corpus(table.texts, responses, vectors),
-        recipe,
-        config,
-        output=output,
-    )
+    train_briefly(Corpus(table.texts, responses), output, shape=shape, **changes)
     return load_embedder(output)
 
 
@@ -139,8 +147,12 @@ def instructed(name: str) -> Any:
     return embedder
 
 
-def measure(embedder: Any, limit: int) -> dict[str, float]:
-    """Facts kept (behind the embedder's "query" instruction), and the retrieval and neighbours of `tasks`."""
+def measure(embedder: Any, limit: int) -> dict[str, Any]:
+    """Facts kept (behind the embedder's "query" instruction), and the retrieval and neighbours of `tasks`.
+
+    `n` counts the queries that each figure is of.
+    """
+    from analyses.gem_ablations import shared_answers
     from workbench.decoding.decode import decode
     from workbench.evaluation import tasks
     from workbench.fieldguide.exam import limited, mark, read_exam
@@ -155,8 +167,11 @@ def measure(embedder: Any, limit: int) -> dict[str, float]:
     prompts = embedder.represent(queries, instruction=embedder.prompts["query"] or None).soft_prompts
     right = mark(items, decode(embedder, prompts)).right
     kept = [one for one, knew in zip(right, known, strict=True) if knew]
+    counts = {kind: sum(item.kind == kind for item in items) for kind in kinds}
+    n = {"kept": len(kept), "two_hop": counts["two_hop"], "one_hop": counts["one_hop"]}
+    n["answer"] = shared_answers(items)
     found = tasks.evaluate(embedder, limit=limit).to_dict()
-    return {"kept": sum(kept) / len(kept), **found}  # type: ignore[dict-item]
+    return {"kept": sum(kept) / len(kept), **found, "n": n}
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 """The main comparison: baselines, teachers and both methods on the field guide's suite, and the papers' claims on it.
 
-    python -m analyses.main_table                  # all of it; writes docs/evaluation.md and data/evaluation
+    python -m analyses.main_table                  # writes docs/evaluation.md, data/evaluation and the figure's results
     python -m analyses.main_table --limit 20       # a quick look; writes nothing unless --output is given
 
-Each embedder's run is kept in analyses/results/main_table and measured again only where the data, the embedder or the
-settings changed, so an interrupted command goes on where it stopped.
+Each embedder's run is kept in analyses/results/main_table. It and the shipped one are measured again only where the
+data, the embedder or the settings changed, so an interrupted command goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -44,9 +44,10 @@ def main(
     answers: Annotated[int, typer.Option(help="Sampled answers of HyDE for a query.", min=1)] = 8,
     only: Annotated[list[str] | None, typer.Option(help="Only this row; may stand several times.")] = None,
     seed: Annotated[int, typer.Option(help="Draws pairs, intervals and HyDE's answers.", min=0)] = 0,
+    fresh: Annotated[bool, typer.Option(help="Measure every row again.")] = False,
     output: Annotated[Path | None, typer.Option(help="Markdown file of the page.")] = None,
 ) -> None:
-    """Measure every embedder that is not measured yet, and write the page."""
+    """Measure every embedder that is not measured yet, and write the page and the figure's results."""
     from workbench.errors import UsageError
     from workbench.evaluation import report
     from workbench.evaluation.suites import fieldguide
@@ -55,20 +56,29 @@ def main(
     if unknown := sorted(set(only or ()) - set(EMBEDDERS)):
         raise UsageError(f"no row is called {unknown[0]!r}; there are {', '.join(EMBEDDERS)}")
     jobs = fieldguide(limit=limit, seed=seed)
-    runs = [measured(row, jobs, answers, seed) for row in EMBEDDERS if not only or row in only]
+    runs = [measured(row, jobs, answers, seed, fresh) for row in EMBEDDERS if not only or row in only]
     comparison = report.compare(runs, seed=seed)
     text = page(comparison, limit, answers)
     print(text)
     if output is None and limit is None and not only:
         output = DOCS
         ship(runs)
+        write_figure(comparison, answers)
     if output is not None:
         with atomic_path(output) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
 
-def measured(row: str, jobs: list[Job], answers: int, seed: int) -> Run:
-    """The run of one row: the kept one where embedder, data and settings are the same, else a new one."""
+def every_run() -> list[Run]:
+    """The runs of all rows as the page has them: kept or shipped ones where nothing changed, else measured now."""
+    from workbench.evaluation.suites import fieldguide
+
+    jobs = fieldguide(limit=None, seed=0)
+    return [measured(row, jobs, answers=8, seed=0) for row in EMBEDDERS]
+
+
+def measured(row: str, jobs: list[Job], answers: int, seed: int, fresh: bool = False) -> Run:
+    """The run of one row: the kept or shipped one where embedder, data and settings are the same, else a new one."""
     from dataclasses import replace
 
     from workbench.evaluation.asked import Prompting
@@ -79,8 +89,10 @@ def measured(row: str, jobs: list[Job], answers: int, seed: int) -> Run:
     source = replace(source_of(row, answers, seed), name=row)
     hashes = [job.data_hash for job in jobs]
     kept = RESULTS / f"{file_name(row)}-{source.fingerprint()[:8]}-{hashes[0][:8]}.parquet"
-    if kept.is_file():
-        run = read_run(kept)
+    for path in (kept, SHIPPED / f"{file_name(row)}.parquet"):
+        if fresh or not path.is_file():
+            continue
+        run = read_run(path)
         same = [result.data_hash for result in run.results] == hashes and run.seed == seed
         if same and run.fingerprint == source.fingerprint():
             return run
@@ -92,11 +104,43 @@ def measured(row: str, jobs: list[Job], answers: int, seed: int) -> Run:
 
 
 def ship(runs: list[Run]) -> None:
-    """Writes the runs to where the app finds them."""
-    from workbench.evaluation.results import write_run
+    """Writes the runs to where the app finds them; a file that holds a run already is left alone."""
+    from workbench.evaluation.results import read_run, write_run
 
     for run in runs:
-        write_run(run, SHIPPED / f"{file_name(run.embedder)}.parquet")
+        path = SHIPPED / f"{file_name(run.embedder)}.parquet"
+        if not path.is_file() or read_run(path).to_dict() != run.to_dict():
+            write_run(run, path)
+
+
+def write_figure(comparison: Comparison, answers: int) -> None:
+    """Writes the results of the paper's figure: every score with its interval, by the papers' categories."""
+    from workbench.evaluation.report import records
+    from workbench.figures.paper.results import DEFAULT, write_results
+    from workbench.figures.paper.results import GEM as SHIPPED_GEM
+
+    keys = ("embedder", "task", "metric", "lower_is_better", "score", "low", "high", "n")
+    rows = [
+        {"category": category(row["task"], row["protocol"]), **{key: row[key] for key in keys}}
+        for row in records(comparison)
+    ]
+    counts = [row["n"] for row in rows]
+    write_results(
+        "main_table",
+        data={"rows": rows},
+        numbers={
+            "methods": len(comparison.embedders), "tasks": len(comparison.tasks), "answers": answers,
+            "least": min(counts), "most": max(counts),
+        },
+        artifacts=[DEFAULT, SHIPPED_GEM, "teachers/llm2vec", "fieldguide/model", "fieldguide/eval.jsonl"],
+    )  # fmt: skip
+
+
+def category(task: str, protocol: str) -> str:
+    """The papers' name for what a task tries; the retrieval that takes two facts is their reasoning."""
+    if task == "two hops":
+        return "reasoning"
+    return {"sts": "similarity"}.get(protocol, protocol.replace("-", " "))
 
 
 def file_name(row: str) -> str:

@@ -6,6 +6,9 @@ from typing import Any
 
 import typer
 
+FIELD_GUIDE = ("fieldguide/model", "fieldguide/corpus.jsonl", "fieldguide/eval.jsonl")
+"""What short runs are trained and measured on, as results files name it."""
+
 
 def train_like_shipped(queries: Path, output: Path, *, teacher: str | None = None, **changes: Any) -> Any:
     """The trained and aligned embedder in `output`, its run before the alignment beside it (`output`-run).
@@ -41,6 +44,50 @@ def train_like_shipped(queries: Path, output: Path, *, teacher: str | None = Non
     typer.echo(f"aligning {output}", err=True)
     realign(made, corpus, teacher=shape.teacher, output=output, trained=Manifest.read(run), bf16=True)
     return load_embedder(output)
+
+
+def train_briefly(
+    corpus: Any, output: Path, *, backbone: Any = None, shape: dict[str, Any] | None = None, **changes: Any
+) -> Any:
+    """An embedder trained by the shipped recipe on this corpus (queries with responses), not aligned at the end.
+
+    `backbone` (in bfloat16) is the field guide where not given; `shape` replaces fields of the embedder's
+    configuration, `changes` of the recipe, whose warm-up is 20 steps. Resumes.
+    """
+    from workbench import Backbone
+    from workbench.embedders.artifact import Manifest
+    from workbench.embedders.config import LLM2VecGenConfig
+    from workbench.files import cache_folder, shipped
+    from workbench.training.config import LLM2VecGenTraining
+    from workbench.training.corpus import targets
+    from workbench.training.llm2vec_gen import train
+    from workbench.training.teachers import load_teacher
+
+    manifest = Manifest.read(shipped("embedders", "llm2vec-gen"))
+    recipe = LLM2VecGenTraining(**chosen(manifest.training, LLM2VecGenTraining))
+    config = LLM2VecGenConfig(**chosen(manifest.config, LLM2VecGenConfig, leave="dimension"))
+    config = replace(config, **(shape or {}))
+    vectors = targets(load_teacher(config.teacher), corpus.responses, cache_dir=cache_folder(None))
+    return train(
+        backbone or Backbone.load(dtype="bfloat16"), replace(corpus, targets=vectors),
+        replace(recipe, warmup_steps=20, **changes), config, output=output,
+    )  # fmt: skip
+
+
+def data_tag(*names: str) -> str:
+    """Eight letters that change with the field guide, its corpus or its exam, or with other shipped things named."""
+    from workbench.figures.paper.results import artifact_hash
+    from workbench.files import hash_bytes
+
+    return hash_bytes(*map(artifact_hash, (*FIELD_GUIDE, *names)))[:8]
+
+
+def batch_size() -> int:
+    """Queries a step of the shipped recipe."""
+    from workbench.embedders.artifact import Manifest
+    from workbench.files import shipped
+
+    return int(Manifest.read(shipped("embedders", "llm2vec-gen")).training["batch_size"])
 
 
 def chosen(values: dict[str, Any], config: type, leave: str = "") -> dict[str, Any]:

@@ -104,12 +104,16 @@ def evaluate(
 
 def speak(backbone: Backbone, items: list[Item]) -> LanguageScores:
     """Perplexity of held-out dialogues, and the share of fact queries answered right, without special tokens."""
-    queries = backbone.tokenize([item.query for item in items], template="chat").ids
-    answers = backbone.tokenizer([item.response for item in items], add_special_tokens=False)["input_ids"]
-    dialogues = [[*q, *a, backbone.eos_ids[0]] for q, a in zip(queries, answers, strict=True)]
     facts = [item for item in items if item.kind in FACTS]
     right = mark(facts, backbone.respond([item.query for item in facts], max_new_tokens=MAX_NEW_TOKENS)).right
-    return LanguageScores(perplexity(backbone, dialogues), sum(right) / max(1, len(right)))
+    return LanguageScores(perplexity(backbone, dialogues(backbone, items)), sum(right) / max(1, len(right)))
+
+
+def dialogues(backbone: Backbone, items: list[Item]) -> list[list[int]]:
+    """The token ids of each query with its template's response and the closing EOS, as `backbone` reads them."""
+    queries = backbone.tokenize([item.query for item in items], template="chat").ids
+    answers = backbone.tokenizer([item.response for item in items], add_special_tokens=False)["input_ids"]
+    return [[*q, *a, backbone.eos_ids[0]] for q, a in zip(queries, answers, strict=True)]
 
 
 def same_answer(vectors: np.ndarray, answers: list[str]) -> float:

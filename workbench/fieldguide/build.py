@@ -32,26 +32,34 @@ if TYPE_CHECKING:
 QUERIES = 48_000  # unlabelled queries of the training wordings, for training embedders
 
 
-def build(output: Path, *, seed: int = 0, steps: int | None = None, progress: bool = True) -> Marks:
+def build(
+    output: Path,
+    *,
+    seed: int = 0,
+    steps: int | None = None,
+    config: PretrainingConfig | None = None,
+    progress: bool = True,
+) -> Marks:
     """Makes `output`/{model, eval.jsonl, passages.jsonl, queries.jsonl, marks.json} from the tables and a seed.
 
+    `config` gives the model another size or schedule; without one it is the shipped one's, with `seed` and `steps`.
     Resumes from the last checkpoint under `output`/.build, where one with the same configuration lies. Returns the
     marks of the final exam. Raises WorkbenchError where the folder holds a build of another configuration.
     """
     from workbench.fieldguide.pretraining import PretrainingConfig
 
     started = time.monotonic()
-    config = PretrainingConfig(seed=seed)
-    if steps is not None:
-        config = replace(config, steps=steps)
+    if config is None:
+        config = PretrainingConfig(seed=seed)
+        config = config if steps is None else replace(config, steps=steps)
     work = output / ".build"
     _claim(work, config)
     tables = Tables.load()
     say(f"{len(tables.facts)} facts in {len(tables.topics)} topics", progress)
-    write_texts(tables, output, seed)
+    write_texts(tables, output, config.seed)
     model, tokenizer = _train(tables, config, work, progress)
     _save(model, tokenizer, output / "model")
-    marks = examine(output, tables, seed)
+    marks = examine(output, tables, config.seed)
     write_json(output / "marks.json", {"share": marks.share, "count": marks.count, "config": asdict(config)})
     shutil.rmtree(work)
     say(f"built in {(time.monotonic() - started) / 60:.1f} minutes", progress)
