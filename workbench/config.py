@@ -6,8 +6,9 @@ import inspect
 import itertools
 import json
 import textwrap
-from dataclasses import asdict, fields, is_dataclass
-from typing import Any, TypeVar
+from dataclasses import MISSING, asdict, fields, is_dataclass
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from workbench.errors import UsageError
 
@@ -27,10 +28,19 @@ class Config:
 
     @classmethod
     def from_dict(cls: type[ConfigT], values: dict[str, Any]) -> ConfigT:
-        """The configuration from plain values; raises UsageError for a key that no field has."""
+        """The configuration from plain values.
+
+        Raises UsageError for a key that no field has, a field that must be there, or a value of another kind.
+        """
         known = {field.name for field in fields(cls)}  # type: ignore[arg-type]
         if unknown := sorted(set(values) - known):
             raise UsageError(f"{cls.__name__} has no {', '.join(unknown)}; it has {', '.join(sorted(known))}")
+        needed = [f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING]  # type: ignore[arg-type]
+        if lacking := [name for name in needed if name not in values]:
+            raise UsageError(f"{cls.__name__} lacks {', '.join(lacking)}")
+        for name, hint in get_type_hints(cls).items():
+            if name in values and not _fits(values[name], hint):
+                raise UsageError(f"{cls.__name__}: {name} cannot be {str(values[name])[:80]!r}")
         return cls(**values)
 
     @classmethod
@@ -38,8 +48,10 @@ class Config:
         """The configuration from JSON; raises UsageError for an unknown key or text that is not JSON."""
         try:
             values = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise UsageError(f"{cls.__name__}: not JSON ({error})") from error
+        if not isinstance(values, dict):
+            raise UsageError(f"{cls.__name__}: no settings by name, but {type(values).__name__}")
         return cls.from_dict(values)
 
     @classmethod
@@ -48,6 +60,24 @@ class Config:
         return {
             name: note for kind in reversed(cls.__mro__) for name, note in _field_docstrings(kind).items()
         }
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a plain JSON value is what a field's annotation says."""
+    kind, inner = get_origin(hint), get_args(hint)
+    if kind in (Union, UnionType):
+        return any(_fits(value, one) for one in inner)
+    if kind is Literal:
+        return isinstance(value, str) and value in inner
+    if kind in (list, tuple):
+        return isinstance(value, list | tuple) and all(_fits(each, inner[0]) for each in value)
+    if kind is dict:
+        return isinstance(value, dict) and all(_fits(each, inner[1]) for each in value.values())
+    if hint is Any:
+        return True
+    if hint in (int, float):
+        return type(value) is int or (hint is float and type(value) is float)
+    return not isinstance(hint, type) or isinstance(value, hint)
 
 
 @functools.cache

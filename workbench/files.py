@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from workbench.errors import UsageError
+from workbench.errors import UsageError, WorkbenchError
 
 PACKAGE = Path(__file__).resolve().parent
 
@@ -40,6 +40,48 @@ def write_json(path: Path | str, obj: Any) -> None:
     with atomic_path(path) as temporary:
         text = json.dumps(obj, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
         temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def parse_json(text: str | bytes, where: str) -> Any:
+    """The value that JSON says. Raises WorkbenchError that begins with `where` for what is no JSON.
+
+    Nor is what is not UTF-8, nested too deeply, or holds a number of more digits than Python reads.
+    """
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise WorkbenchError(f"{where}: not valid JSON ({error})") from error
+
+
+def read_json(path: Path | str) -> Any:
+    """The value in a JSON file; raises as `parse_json`."""
+    return parse_json(Path(path).read_bytes(), str(path))
+
+
+@contextmanager
+def parquet_errors(path: Path | str) -> Iterator[None]:
+    """While open, whatever pyarrow says of a damaged or foreign file becomes one WorkbenchError that names it."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise WorkbenchError(f"{path}: not a parquet file, or a damaged one ({reason})") from error
+
+
+@contextmanager
+def named_if_damaged(where: Path | str) -> Iterator[None]:
+    """While open, values of `where` that are missing or of another kind become one WorkbenchError that names it.
+
+    For what is made of a file's values right there: nothing else may be done in the block.
+    """
+    try:
+        yield
+    except KeyError as error:
+        raise WorkbenchError(f"{where} is damaged: {error} is missing") from error
+    except (TypeError, ValueError, AttributeError, IndexError, OverflowError, RecursionError) as error:
+        raise WorkbenchError(f"{where} is damaged: {' '.join(str(error).split())[:200]}") from error
 
 
 def measured(obj: Any) -> Any:

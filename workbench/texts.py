@@ -1,7 +1,6 @@
 """Reads texts from what users have: a line each, jsonl, csv, tsv, parquet, or a hub dataset id."""
 
 import csv
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from workbench.errors import UsageError, WorkbenchError
+from workbench.files import parquet_errors, parse_json
 from workbench.hub import hub_reachable
 
 COLUMNS = ("text", "query", "question", "prompt", "instruction")
@@ -187,10 +187,7 @@ def _read_jsonl(path: Path) -> list[Row]:
     for number, line in enumerate(_lines(path), 1):
         if not line.strip():
             continue
-        try:
-            values = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
-            raise WorkbenchError(f"{path}, line {number}: not valid JSON ({error})") from error
+        values = parse_json(line, f"{path}, line {number}")
         if not isinstance(values, dict):
             raise WorkbenchError(f"{path}, line {number}: not a JSON object but {type(values).__name__}")
         rows.append(Row(f"line {number}", values))
@@ -232,14 +229,11 @@ def _table(path: Path, reader: Any) -> list[Row]:
 
 
 def _read_parquet(path: Path) -> list[Row]:
-    import pyarrow
     import pyarrow.parquet
 
-    try:
-        table = pyarrow.parquet.read_table(path)
-    except (pyarrow.ArrowInvalid, OSError) as error:
-        raise WorkbenchError(f"{path}: not a parquet file ({' '.join(str(error).split())[:120]})") from error
-    return [Row(f"row {number}", values) for number, values in enumerate(table.to_pylist(), 1)]
+    with parquet_errors(path):
+        rows = pyarrow.parquet.read_table(path).to_pylist()
+    return [Row(f"row {number}", values) for number, values in enumerate(rows, 1)]
 
 
 READERS: dict[str, Callable[[Path], list[Row]]] = {

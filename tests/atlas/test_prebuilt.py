@@ -75,8 +75,8 @@ def test_what_is_no_atlas_is_refused(tmp_path, built):
         prebuilt.load(tmp_path / "nothing.parquet")
     (tmp_path / "torn.parquet").write_bytes(built[0].read_bytes()[:500])
     pq.write_table(pa.table({"text": ["a"]}), tmp_path / "other.parquet")
-    for name in ("torn", "other"):
-        with pytest.raises(WorkbenchError, match="is not an atlas"):
+    for name, words in (("torn", "not a parquet file"), ("other", "is not an atlas")):
+        with pytest.raises(WorkbenchError, match=words):
             prebuilt.load(tmp_path / f"{name}.parquet")
 
 

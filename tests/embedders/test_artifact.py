@@ -144,7 +144,7 @@ def test_tensors_that_do_not_fit_the_configuration_are_refused(saved, backbone):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "no embedder configuration"),
+        ("{", "config.json: not valid JSON"),
         ("[]", "no embedder configuration"),
         ('{"schema": 99}', "schema 99"),
     ],

@@ -8,11 +8,12 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from workbench.backbone import Backbone
-from workbench.embedders.artifact import LAYOUT, load_embedder, save
+from workbench.embedders.artifact import load_embedder, save
 from workbench.embedders.config import GEMConfig, LLM2VecGenConfig
 from workbench.embedders.gem import GEM
 from workbench.embedders.instructions import PROMPTS
 from workbench.embedders.llm2vec_gen import LLM2VecGen
+from workbench.embedders.manifest import LAYOUT
 from workbench.errors import UsageError, WorkbenchError
 
 WORDS = (

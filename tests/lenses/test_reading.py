@@ -59,7 +59,7 @@ def test_what_is_no_reading_is_refused(tmp_path):
     with pytest.raises(UsageError, match="no such file"):
         LensReading.load(tmp_path / "none.parquet")
     (tmp_path / "text.parquet").write_text("gold")
-    with pytest.raises(WorkbenchError, match="no parquet file"):
+    with pytest.raises(WorkbenchError, match="not a parquet file"):
         LensReading.load(tmp_path / "text.parquet")
     pd.DataFrame({"layer": [1]}).to_parquet(tmp_path / "other.parquet")
     with pytest.raises(WorkbenchError, match="no reading of a lens"):

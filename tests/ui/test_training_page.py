@@ -73,7 +73,7 @@ def test_no_run_is_refused(tmp_path, run):
     with pytest.raises(UsageError, match="no training run"):
         read_run(tmp_path)
     (run / "run.json").write_text("{")
-    with pytest.raises(WorkbenchError, match="cannot be read"):
+    with pytest.raises(WorkbenchError, match="not valid JSON"):
         read_run(run)
 
 

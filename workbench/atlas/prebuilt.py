@@ -14,7 +14,7 @@ from jaxtyping import Float
 from workbench.atlas import projection
 from workbench.atlas.neighbours import preserved
 from workbench.errors import FingerprintMismatch, UsageError, WorkbenchError
-from workbench.files import atomic_path, hash_bytes
+from workbench.files import atomic_path, hash_bytes, named_if_damaged, parquet_errors
 
 if TYPE_CHECKING:
     from workbench.decoding.trust import Readings
@@ -189,27 +189,29 @@ def load(path: Path | str) -> Atlas:
     path = Path(path)
     if not path.is_file():
         raise UsageError(f"no atlas at {path}")
-    try:
+    with parquet_errors(path):
         table = pq.read_table(path)
+    try:
         header = json.loads((table.schema.metadata or {})[_KEY])
         s, d = header.pop("soft_prompts")
         facts = AtlasFacts(**header)
         strings = {name: table[name].to_pylist() for name in _COLUMNS}
-    except (KeyError, TypeError, ValueError, pa.ArrowException) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise WorkbenchError(f"{path} is not an atlas of this version ({error})") from error
     if facts.schema_version != SCHEMA_VERSION:
         raise WorkbenchError(
             f"{path} has schema version {facts.schema_version}, this program {SCHEMA_VERSION}"
         )
-    return Atlas(
-        *(strings[name] for name in _COLUMNS),
-        embeddings=_matrix(table["embedding"]),
-        decoded_embeddings=_matrix(table["decoded_embedding"]),
-        soft_prompts=_matrix(table["soft_prompts"]).reshape(-1, s, d),
-        coords=np.stack([table["x"].to_numpy(), table["y"].to_numpy()], axis=1),
-        round_trip=table["round_trip"].to_numpy(),
-        facts=facts,
-    )
+    with named_if_damaged(path):
+        return Atlas(
+            *(strings[name] for name in _COLUMNS),
+            embeddings=_matrix(table["embedding"]),
+            decoded_embeddings=_matrix(table["decoded_embedding"]),
+            soft_prompts=_matrix(table["soft_prompts"]).reshape(-1, s, d),
+            coords=np.stack([table["x"].to_numpy(), table["y"].to_numpy()], axis=1),
+            round_trip=table["round_trip"].to_numpy(),
+            facts=facts,
+        )
 
 
 def check_fingerprint(atlas: Atlas, embedder: "Embedder") -> None:

@@ -4,13 +4,13 @@ import csv
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workbench.atlas.columns import encodes, kind, storable, type_of
 from workbench.errors import UsageError, WorkbenchError
+from workbench.files import parquet_errors
 from workbench.texts import Row
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def survey(path: Path) -> Survey:
     if path.suffix.lower() == ".parquet":
         import pyarrow.parquet as pq
 
-        with _parquet_errors(path), pq.ParquetFile(path) as file:
+        with parquet_errors(path), pq.ParquetFile(path) as file:
             return Survey(
                 file.metadata.num_rows, {field.name: storable(field.type) for field in file.schema_arrow}
             )
@@ -152,23 +152,11 @@ def _table(path: Path, **dialect: Any) -> Iterator[Row | LeftOut]:
                 yield LeftOut(f"row {number}", "not as many fields as the header", detail)
 
 
-@contextmanager
-def _parquet_errors(path: Path) -> Iterator[None]:
-    """While open, what pyarrow says of a file that is no parquet becomes one clear line."""
-    import pyarrow as pa
-
-    try:
-        yield
-    except (pa.ArrowInvalid, OSError) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise WorkbenchError(f"{path}: not a parquet file ({reason})") from error
-
-
 def _parquet(path: Path, vectors: str | None) -> Iterator[Row | LeftOut]:
     import pyarrow.parquet as pq
 
     number = 0
-    with _parquet_errors(path), pq.ParquetFile(path) as file:
+    with parquet_errors(path), pq.ParquetFile(path) as file:
         for batch in file.iter_batches(batch_size=BATCH):
             columns = [_values(batch.column(name), name == vectors) for name in batch.schema.names]
             for values in zip(*columns, strict=True):

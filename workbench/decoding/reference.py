@@ -181,7 +181,7 @@ def _shipped_for(medium: Medium) -> Reference | None:
 def _read(path: Path) -> Reference:
     try:
         return Reference.from_json(path.read_text(encoding="utf-8"))
-    except (UsageError, TypeError, UnicodeDecodeError) as error:
+    except (UsageError, ValueError) as error:
         raise WorkbenchError(f"{path} is damaged; delete it, and it is made again ({error})") from error
 
 

@@ -4,76 +4,37 @@ Beside them, `modules.json` and `config_sentence_transformers.json` let sentence
 nothing that `config.json` does not say.
 """
 
-import json
 import os
-from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from workbench.backbone import Backbone
 from workbench.embedders.base import Embedder
 from workbench.embedders.card import model_card
 from workbench.embedders.gem import GEM
 from workbench.embedders.llm2vec_gen import LLM2VecGen
+from workbench.embedders.manifest import (
+    CARD,
+    CONFIG,
+    MODULES,
+    SENTENCE_CONFIG,
+    WEIGHTS,
+    Manifest,
+    check_weights,
+    read_tensors,
+    settings_of,
+    versions,
+)
 from workbench.embedders.official import FILES, is_checkpoint, load_checkpoint
 from workbench.errors import FingerprintMismatch, UsageError, WorkbenchError
 from workbench.files import atomic_path, hash_file, shipped, write_json
 from workbench.hub import HubAccess, fetch_command
 
-SCHEMA = 1
-CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
-MODULES, SENTENCE_CONFIG = "modules.json", "config_sentence_transformers.json"
-LAYOUT = (CONFIG, WEIGHTS, CARD, MODULES, SENTENCE_CONFIG)
-"""Every file of an artifact."""
 SENTENCE_MODULE = "workbench.embedders.sentence.WorkbenchEmbedder"
 """The class with which sentence-transformers loads an artifact."""
 METHODS: dict[str, type[Embedder]] = {LLM2VecGen.method: LLM2VecGen, GEM.method: GEM}
-LIBRARIES = ("workbench", "torch", "transformers", "tokenizers", "safetensors", "numpy")
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """All that `config.json` says."""
-
-    method: str
-    backbone: str
-    """A shipped name, a hub id, or a path relative to the artifact's folder."""
-    fingerprint: dict[str, str]
-    config: dict[str, Any]
-    prompts: dict[str, str]
-    weights: str
-    """SHA-256 of the safetensors file."""
-    data_hash: str | None = None
-    seeds: dict[str, int] = field(default_factory=dict)
-    metrics: dict[str, float] = field(default_factory=dict)
-    training: dict[str, Any] = field(default_factory=dict)
-    libraries: dict[str, str] = field(default_factory=dict)
-    dimension: int | None = None
-    """Size of an embedding."""
-    schema: int = SCHEMA
-
-    @classmethod
-    def read(cls, folder: Path) -> "Manifest":
-        """The manifest of an artifact; UsageError where there is none, WorkbenchError where it cannot be read."""
-        path = folder / CONFIG
-        if not path.is_file() and is_checkpoint(folder):
-            raise UsageError(
-                f"{folder} is an official checkpoint; this needs what `workbench convert` makes of it"
-            )
-        if not path.is_file():
-            raise UsageError(f"{folder} is no embedder: it has no {CONFIG}")
-        try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-            if values.get("schema") != SCHEMA:
-                raise WorkbenchError(
-                    f"{path}: schema {values.get('schema')}, but this version reads {SCHEMA}"
-                )
-            return cls(**values)
-        except (json.JSONDecodeError, UnicodeDecodeError, TypeError, AttributeError) as error:
-            raise WorkbenchError(f"{path} is no embedder configuration: {error}") from error
 
 
 def save(
@@ -156,8 +117,7 @@ def load_embedder(
     manifest = Manifest.read(folder)
     if manifest.method not in METHODS:
         raise WorkbenchError(f"{folder}: unknown method {manifest.method!r}; known: {', '.join(METHODS)}")
-    if not (folder / WEIGHTS).is_file() or hash_file(folder / WEIGHTS) != manifest.weights:
-        raise WorkbenchError(f"{folder / WEIGHTS} is missing or not the file that {CONFIG} was written for")
+    check_weights(folder, manifest)
     if not isinstance(backbone, Backbone):
         backbone = Backbone.load(
             backbone or backbone_at(manifest.backbone, folder),
@@ -168,8 +128,9 @@ def load_embedder(
             **hub._asdict(),
         )
     check_fingerprint(manifest.fingerprint, backbone.fingerprint(), str(folder))
-    tensors = load_file(folder / WEIGHTS)
-    return METHODS[manifest.method].restore(backbone, manifest.config, tensors, manifest.prompts)
+    tensors = read_tensors(folder / WEIGHTS)
+    with settings_of(folder):
+        return METHODS[manifest.method].restore(backbone, manifest.config, tensors, manifest.prompts)
 
 
 def check_fingerprint(saved: dict[str, str], loaded: dict[str, str], where: str) -> None:
@@ -236,14 +197,3 @@ def folder_of(path: str | Path | None, revision: str | None = None, hub: HubAcce
         raise UsageError(
             f"no embedder at {name}: no such folder, and the hub did not give it ({reason}){hint}"
         ) from error
-
-
-def versions() -> dict[str, str]:
-    """The versions of the libraries that an artifact records; "source" for one that is not installed."""
-    found = {}
-    for name in LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "source"
-    return found

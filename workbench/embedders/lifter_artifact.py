@@ -3,14 +3,24 @@
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
-from workbench.embedders.artifact import CARD, CONFIG, WEIGHTS, Manifest, check_fingerprint, versions
+from workbench.embedders.artifact import check_fingerprint
 from workbench.embedders.base import Embedder
 from workbench.embedders.card import table
 from workbench.embedders.config import LifterConfig
 from workbench.embedders.lifter import Lifter
-from workbench.errors import FingerprintMismatch, UsageError, WorkbenchError
+from workbench.embedders.manifest import (
+    CARD,
+    CONFIG,
+    WEIGHTS,
+    Manifest,
+    check_weights,
+    read_tensors,
+    settings_of,
+    versions,
+)
+from workbench.errors import FingerprintMismatch, UsageError
 from workbench.files import atomic_path, hash_file, shipped, write_json
 
 METHOD = "lifter"
@@ -114,21 +124,17 @@ def load_lifter(embedder: Embedder, path: str | Path | None = None) -> Lifter:
     """
     folder = lifter_folder(embedder.method, path)
     manifest = read_manifest(folder)
-    if not (folder / WEIGHTS).is_file() or hash_file(folder / WEIGHTS) != manifest.weights:
-        raise WorkbenchError(f"{folder / WEIGHTS} is missing or not the file that {CONFIG} was written for")
+    check_weights(folder, manifest)
     where = f"the lifter {folder} (`workbench train lifter` makes one that does)"
     fits, loaded = dict(manifest.fingerprint), embedder.fingerprint()
     saved = fits.pop("embedder", "")
     check_fingerprint(fits, embedder.backbone.fingerprint(), where)
     if saved != loaded:
         raise FingerprintMismatch(where, "embedder", saved, loaded)
-    lifter = Lifter(LifterConfig.from_dict(manifest.config))
-    try:
-        lifter.load_state_dict(load_file(folder / WEIGHTS))
-    except RuntimeError as error:
-        raise WorkbenchError(
-            f"{folder}: the saved tensors do not fit their configuration: {error}"
-        ) from error
+    tensors = read_tensors(folder / WEIGHTS)
+    with settings_of(folder):
+        lifter = Lifter(LifterConfig.from_dict(manifest.config))
+        lifter.load_state_dict(tensors)
     return lifter.to(embedder.backbone.device).eval()
 
 

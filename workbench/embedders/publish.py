@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from workbench.embedders.artifact import CONFIG, LAYOUT, WEIGHTS, Manifest
+from workbench.embedders.manifest import CONFIG, LAYOUT, WEIGHTS, Manifest
 from workbench.errors import UsageError, WorkbenchError
 from workbench.files import hash_file
 from workbench.hub import hub_reachable

@@ -12,7 +12,7 @@ import numpy as np
 
 from workbench.errors import UsageError, WorkbenchError
 from workbench.evaluation.protocol import Interval, Score
-from workbench.files import atomic_path, measured
+from workbench.files import atomic_path, measured, named_if_damaged, parquet_errors
 
 SCHEMA = 1
 LIBRARIES = (
@@ -119,15 +119,12 @@ def write_run(run: Run, path: Path) -> None:
 
 def read_run(path: Path) -> Run:
     """Reads what `write_run` wrote. Raises UsageError for a file that is missing or holds no run of this schema."""
-    import pyarrow
     import pyarrow.parquet as pq
 
     if not path.is_file():
         raise UsageError(f"no such file: {path}")
-    try:
+    with parquet_errors(path):
         table = pq.read_table(path)
-    except (pyarrow.ArrowInvalid, OSError) as error:
-        raise WorkbenchError(f"{path}: not a parquet file ({' '.join(str(error).split())[:120]})") from error
     schema = (table.schema.metadata or {}).get(b"workbench.evaluation")
     if schema is None:
         raise UsageError(f"{path} is no run: `workbench evaluate --output` writes one")
@@ -136,16 +133,12 @@ def read_run(path: Path) -> Run:
     rows = table.to_pylist()
     if not rows:
         raise WorkbenchError(f"{path} holds no result")
-    try:
+    with named_if_damaged(path):
         first, results = rows[0], [_result(row) for row in rows]
         about = {
             name: first[name] for name in ("embedder", "fingerprint", "command", "seed", "date", "suite")
         }
         return Run(**about, libraries=json.loads(first["libraries"]), results=results)
-    except KeyError as error:
-        raise WorkbenchError(f"{path} is damaged: the column {error} is missing") from error
-    except (ValueError, TypeError) as error:
-        raise WorkbenchError(f"{path} is damaged: {error}") from error
 
 
 def versions() -> dict[str, str]:

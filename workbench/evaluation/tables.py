@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import gzip
-import json
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import UsageError, WorkbenchError
+from workbench.files import parse_json
 from workbench.texts import READERS, Row
 
 SUFFIXES = (".jsonl", ".csv", ".tsv", ".parquet")
@@ -115,7 +115,7 @@ def as_number(value: Any) -> float | None:
         return None
     try:
         number = float(value)
-    except ValueError:
+    except (ValueError, OverflowError):  # a word, a whole number beyond all floats
         return None
     return number if abs(number) < float("inf") else None
 
@@ -138,10 +138,7 @@ def _objects(path: Path) -> Iterator[Row]:
     for number, line in enumerate(_lines(path), 1):
         if not line.strip():
             continue
-        try:
-            values = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
-            raise WorkbenchError(f"{path}, line {number}: not valid JSON ({error})") from error
+        values = parse_json(line, f"{path}, line {number}")
         if not isinstance(values, dict):
             raise WorkbenchError(f"{path}, line {number}: not a JSON object but {type(values).__name__}")
         yield Row(f"line {number}", values)

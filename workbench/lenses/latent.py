@@ -17,6 +17,7 @@ from jaxtyping import Int
 
 from workbench.embedders.base import Embedder
 from workbench.errors import UsageError
+from workbench.files import named_if_damaged
 from workbench.lenses.contexts import places
 from workbench.lenses.duplicates import NEAR
 from workbench.lenses.latent_index import LatentIndex
@@ -72,18 +73,19 @@ class LatentReading(LensReading):
 
         reading = super().load(path)
         assert isinstance(reading, LatentReading)  # made by `cls`
-        table = pq.read_table(path)
-        head = json.loads(table.schema.metadata[b"workbench.lens"])
-        columns = {
-            name: table[name.removesuffix("s")].to_numpy().reshape(reading.token_ids.shape)
-            for name in ("neighbour_layers", "neighbour_rows")
-            if name.removesuffix("s") in table.column_names
-        }
-        return replace(
-            reading,
-            **columns,
-            **{name: head[name] for name in ("response", "excluded", "texts") if name in head},
-        )
+        with named_if_damaged(path):
+            table = pq.read_table(path)
+            head = json.loads(table.schema.metadata[b"workbench.lens"])
+            columns = {
+                name: table[name.removesuffix("s")].to_numpy().reshape(reading.token_ids.shape)
+                for name in ("neighbour_layers", "neighbour_rows")
+                if name.removesuffix("s") in table.column_names
+            }
+            return replace(
+                reading,
+                **columns,
+                **{name: head[name] for name in ("response", "excluded", "texts") if name in head},
+            )
 
     def _head(self) -> dict[str, Any]:
         return {

@@ -4,7 +4,6 @@ A folder with `config.json`, the texts and their contexts as parquet, and one .n
 row for each context, read through a memory map. `latent_build.build_index` makes it.
 """
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +16,7 @@ from workbench.backbone import Backbone
 from workbench.config import Config
 from workbench.embedders.artifact import check_fingerprint
 from workbench.errors import UsageError, WorkbenchError
+from workbench.files import named_if_damaged, read_json
 from workbench.lenses.duplicates import NEAR, NearDuplicates
 
 SCHEMA = 1
@@ -67,14 +67,17 @@ class LatentIndex:
         path = folder / CONFIG
         if not path.is_file():
             raise UsageError(f"no index at {folder}: `workbench lens index` makes one")
+        values = read_json(path)
+        if not isinstance(values, dict):
+            raise WorkbenchError(f"{path} describes no index: it holds no settings by name")
+        if values.get("schema") != SCHEMA:
+            raise WorkbenchError(
+                f"{path}: schema {values.get('schema')!r:.80}, but this version reads {SCHEMA}"
+            )
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-            if values.get("schema") != SCHEMA:
-                raise WorkbenchError(
-                    f"{path}: schema {values.get('schema')}, but this version reads {SCHEMA}"
-                )
-            index = cls(folder, IndexFacts(**values))
-        except (ValueError, TypeError, AttributeError) as error:
+            with named_if_damaged(path):
+                index = cls(folder, IndexFacts.from_dict(values))
+        except UsageError as error:
             raise WorkbenchError(f"{path} describes no index: {error}") from error
         if backbone is not None:
             index.check(backbone)

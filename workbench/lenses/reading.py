@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from workbench.errors import UsageError, WorkbenchError
-from workbench.files import atomic_path
+from workbench.files import atomic_path, named_if_damaged, parquet_errors
 from workbench.lenses.tokens import SPACE, readable_tokens
 
 if TYPE_CHECKING:
@@ -124,19 +124,20 @@ class LensReading:
     @classmethod
     def load(cls, path: str | Path) -> LensReading:
         """What `save` wrote. UsageError where there is no file, WorkbenchError where it is no reading."""
-        import pyarrow as pa
         import pyarrow.parquet as pq
 
         if not Path(path).is_file():
             raise UsageError(f"no such file: {path}")
-        try:
+        with parquet_errors(path):
             table = pq.read_table(path)
-        except pa.ArrowInvalid as error:
-            raise WorkbenchError(f"{path} is no parquet file: {error}") from error
         metadata = table.schema.metadata or {}
         if _KEY not in metadata:
             raise WorkbenchError(f"{path} is no reading of a lens: its metadata does not say which lens")
-        head = json.loads(metadata[_KEY])
+        with named_if_damaged(path):
+            return cls._of(table, json.loads(metadata[_KEY]))
+
+    @classmethod
+    def _of(cls, table: Any, head: dict[str, Any]) -> LensReading:
         shape = (len(head["layers"]), len(head["labels"]), head["k"])
         names = [*COLUMNS[3:], *(["snippet"] if head["snippets"] else [])]
         columns = {name: np.array(table[name].to_pylist(), dtype=object).reshape(shape) for name in names}

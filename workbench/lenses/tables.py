@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workbench.errors import UsageError, WorkbenchError
-from workbench.files import atomic_path
+from workbench.files import atomic_path, parquet_errors, parse_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,16 +38,14 @@ def write_table(path: str | Path, frame: pd.DataFrame, kind: str, head: dict[str
 
 def read_table(path: str | Path, kind: str) -> Table:
     """What `write_table` wrote. UsageError where there is no file, WorkbenchError where it holds something else."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     if not Path(path).is_file():
         raise UsageError(f"no such file: {path}")
-    try:
+    with parquet_errors(path):
         table = pq.read_table(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise WorkbenchError(f"{path} is no parquet file ({' '.join(str(error).split())[:120]})") from error
-    head = json.loads((table.schema.metadata or {}).get(_KEY, b"{}"))
-    if head.pop("kind", None) != kind:
+        frame = table.to_pandas()
+    head = parse_json((table.schema.metadata or {}).get(_KEY, b"{}"), f"the metadata of {path}")
+    if not isinstance(head, dict) or head.pop("kind", None) != kind:
         raise WorkbenchError(f"{path} holds no {kind}: its metadata does not say so")
-    return Table(table.to_pandas(), head)
+    return Table(frame, head)

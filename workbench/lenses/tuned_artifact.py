@@ -1,13 +1,21 @@
 """A saved tuned lens: `config.json` and `model.safetensors`; it fits the embedder that it was trained for alone."""
 
 from pathlib import Path
-from typing import Any
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
-from workbench.embedders.artifact import CONFIG, WEIGHTS, Manifest, check_fingerprint, versions
+from workbench.embedders.artifact import check_fingerprint
 from workbench.embedders.base import Embedder
-from workbench.errors import FingerprintMismatch, UsageError, WorkbenchError
+from workbench.embedders.manifest import (
+    CONFIG,
+    WEIGHTS,
+    Manifest,
+    check_weights,
+    read_tensors,
+    settings_of,
+    versions,
+)
+from workbench.errors import FingerprintMismatch, UsageError
 from workbench.files import atomic_path, hash_file, write_json
 from workbench.lenses.tuned import Trained, Translators
 from workbench.lenses.tuned_config import TunedTraining
@@ -73,22 +81,17 @@ def load_tuned_lens(embedder: Embedder, path: str | Path) -> Translators:
     manifest = Manifest.read(folder)
     if manifest.method != METHOD:
         raise UsageError(f"{folder} holds a {manifest.method}, which is no tuned lens")
-    if not (folder / WEIGHTS).is_file() or hash_file(folder / WEIGHTS) != manifest.weights:
-        raise WorkbenchError(f"{folder / WEIGHTS} is missing or not the file that {CONFIG} was written for")
+    check_weights(folder, manifest)
     where = f"the tuned lens {folder} (`workbench lens train-tuned` makes one that does)"
     saved, loaded = dict(manifest.fingerprint), _fits(embedder)
     ours, theirs = saved.pop("embedder", ""), loaded.pop("embedder")
     check_fingerprint(saved, loaded, where)
     if ours != theirs:
         raise FingerprintMismatch(where, "embedder", ours, theirs)
-    shape: dict[str, Any] = manifest.config
-    probes = Translators(shape["layers"], shape["size"])
-    try:
-        probes.load_state_dict(load_file(folder / WEIGHTS))
-    except RuntimeError as error:
-        raise WorkbenchError(
-            f"{folder}: the saved tensors do not fit their configuration: {error}"
-        ) from error
+    shape, tensors = manifest.config, read_tensors(folder / WEIGHTS)
+    with settings_of(folder):
+        probes = Translators(shape["layers"], shape["size"])
+        probes.load_state_dict(tensors)
     return probes.to(embedder.backbone.device).eval()
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workbench.errors import UsageError, WorkbenchError
+from workbench.errors import UsageError
 from workbench.training.run import Run
 
 FRESH = 180
@@ -47,12 +46,7 @@ def read_run(folder: Path | str) -> History:
         raise UsageError(f"there is no folder {run.folder}")
     if not run.record.is_file():
         raise UsageError(f"{run.folder} is no training run: it has no {run.record.name}")
-    try:
-        settings = json.loads(run.record.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise WorkbenchError(f"{run.record} cannot be read: {error}") from error
-    lines = run.log.read_text(encoding="utf-8").splitlines() if run.log.is_file() else []
-    rows = sorted((row for line in lines if (row := _row(line))), key=lambda row: row["step"])
+    settings, rows = run.settings(), sorted(run.rows(), key=lambda row: row["step"])
     written = (run.log if run.log.is_file() else run.record).stat().st_mtime
     age, artifact = max(time.time() - written, 0.0), run.folder / ARTIFACT
     # a copied or checked out run has its files' times in any order
@@ -70,11 +64,3 @@ def runs_below(roots: Sequence[Path | str], depth: int = 3) -> list[Path]:
         if (record.parent / "log.jsonl").is_file()
     }
     return sorted(found, key=lambda folder: (-(folder / "log.jsonl").stat().st_mtime, str(folder)))
-
-
-def _row(line: str) -> dict[str, float | int] | None:
-    try:
-        row = json.loads(line)
-    except ValueError:
-        return None
-    return row if isinstance(row, dict) and "step" in row else None

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from safetensors.torch import load_file
 from torch import Tensor
 
 from workbench import files
 from workbench.backbone import Backbone, PaddedBatch
-from workbench.embedders.artifact import CONFIG, WEIGHTS, Manifest, check_fingerprint
+from workbench.embedders.artifact import check_fingerprint
 from workbench.embedders.config import LLM2VecConfig
 from workbench.embedders.lora import Lora
+from workbench.embedders.manifest import CONFIG, WEIGHTS, Manifest, check_weights, read_tensors, settings_of
 from workbench.embedders.pooled import MeanPool
 from workbench.errors import UsageError, WorkbenchError
 from workbench.masks import bidirectional_mask
@@ -100,7 +100,7 @@ def is_saved(folder: Path) -> bool:
     """Whether the folder holds something that this package saved: its configuration names a method."""
     try:
         values = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     return isinstance(values, dict) and "method" in values
 
@@ -115,9 +115,10 @@ def load(path: str | Path, backbone: Backbone) -> LLM2VecTeacher:
     manifest = Manifest.read(folder)
     if manifest.method != LLM2VecTeacher.method:
         raise UsageError(f"{folder} holds an embedder of the method {manifest.method}, which is no teacher")
-    if not (folder / WEIGHTS).is_file() or files.hash_file(folder / WEIGHTS) != manifest.weights:
-        raise WorkbenchError(f"{folder / WEIGHTS} is missing or not the file that {CONFIG} was written for")
+    check_weights(folder, manifest)
     check_fingerprint(manifest.fingerprint, backbone.fingerprint(), f"teacher {folder}")
-    teacher = LLM2VecTeacher.restore(backbone, manifest.config, load_file(folder / WEIGHTS), manifest.prompts)
+    tensors = read_tensors(folder / WEIGHTS)
+    with settings_of(folder):
+        teacher = LLM2VecTeacher.restore(backbone, manifest.config, tensors, manifest.prompts)
     teacher.id = str(path)
     return teacher

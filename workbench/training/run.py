@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workbench.errors import UsageError
-from workbench.files import write_json
+from workbench.errors import UsageError, WorkbenchError
+from workbench.files import atomic_path, read_json, write_json
 
 COMPLETE = "complete"
 """A checkpoint without this file was interrupted while it was written."""
@@ -48,18 +48,30 @@ class Run:
         self.folder.mkdir(parents=True, exist_ok=True)
         write_json(self.record, settings)
         latest = self._latest()
-        self._cut_log(after=int(latest.name.split("-")[-1]) if latest else 0)
+        self._cut_log(after=(_step(latest) or 0) if latest else 0)
         return str(latest) if latest else None
 
     def write_log(self, line: dict[str, Any]) -> None:
         """Append one line of JSON."""
         with self.log.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line, sort_keys=True) + "\n")
+            file.write(_line(line))
 
     def last_log(self) -> dict[str, Any]:
         """The newest line of the log; nothing before the first."""
-        lines = self.log.read_text(encoding="utf-8").splitlines() if self.log.is_file() else []
-        return json.loads(lines[-1]) if lines else {}
+        rows = self.rows()
+        return rows[-1] if rows else {}
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The lines of the log that say a step, in their order; what a kill left half-written is none of them."""
+        lines = self.log.read_bytes().split(b"\n") if self.log.is_file() else []
+        return [row for line in lines if (row := _row(line)) is not None]
+
+    def settings(self) -> dict[str, Any]:
+        """What the run was started with. Raises WorkbenchError for a record that is damaged."""
+        settings = read_json(self.record)
+        if not isinstance(settings, dict):
+            raise WorkbenchError(f"{self.record} is no record of a run: it holds no settings by name")
+        return settings
 
     def mark_complete(self, step: int) -> None:
         """Say that the checkpoint of this step is whole."""
@@ -70,7 +82,7 @@ class Run:
         shutil.rmtree(self.checkpoints, ignore_errors=True)
 
     def _refuse_other(self, settings: dict[str, Any]) -> None:
-        before = json.loads(self.record.read_text(encoding="utf-8"))
+        before = self.settings()
         differing = [
             f"{name} {before.get(name)!r} there, {settings.get(name)!r} here"
             for name in sorted(set(before) | set(settings))
@@ -86,19 +98,32 @@ class Run:
         for checkpoint in self.checkpoints.glob("checkpoint-*"):
             if not (checkpoint / COMPLETE).is_file():
                 shutil.rmtree(checkpoint)
-        whole = sorted(self.checkpoints.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[-1]))
-        return whole[-1] if whole else None
+        whole = [path for path in self.checkpoints.glob("checkpoint-*") if _step(path) is not None]
+        return max(whole, key=lambda path: _step(path) or 0, default=None)
 
     def _cut_log(self, after: int) -> None:
         """Drop what an interrupted run logged behind its last checkpoint; a half-written line goes too."""
         if not self.log.is_file():
             return
-        kept = []
-        for line in self.log.read_text(encoding="utf-8").splitlines():
-            try:
-                step = json.loads(line)["step"]
-            except (json.JSONDecodeError, KeyError):
-                continue
-            if step <= after:
-                kept.append(line)
-        self.log.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        kept = [row for row in self.rows() if row["step"] <= after]
+        with atomic_path(self.log) as temporary:  # killed while it is cut, the log is the one before
+            temporary.write_text("".join(map(_line, kept)), encoding="utf-8")
+
+
+def _line(row: dict[str, Any]) -> str:
+    return json.dumps(row, sort_keys=True) + "\n"
+
+
+def _row(line: bytes) -> dict[str, Any] | None:
+    """A line of a log; None for one that says no step."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return row if isinstance(row, dict) and type(row.get("step")) in (int, float) else None
+
+
+def _step(checkpoint: Path) -> int | None:
+    """The step in a checkpoint's name; None for a folder that is called otherwise."""
+    number = checkpoint.name.rpartition("-")[2]
+    return int(number) if number.isdecimal() and len(number) < 19 else None

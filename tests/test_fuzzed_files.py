@@ -1,0 +1,323 @@
+"""Every reader of a file, on files that are not what they should be: it reads them or refuses them in our words."""
+
+import gzip
+import json
+from contextlib import suppress
+from io import BytesIO
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from fuzzing import bounded, damaged, other_json, read_or_refused
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workbench.atlas import prebuilt
+from workbench.atlas.entries import entries, source_of
+from workbench.cli import vectors
+from workbench.decoding import reference
+from workbench.decoding.vector_files import parse_vector, read_vectors_file
+from workbench.embedders.artifact import Manifest
+from workbench.embedders.official_files import read_json, read_projection, read_yaml
+from workbench.errors import WorkbenchError
+from workbench.evaluation import results
+from workbench.evaluation.files import read_labelled, read_pairs, read_sets, read_sts
+from workbench.evaluation.questions import read_questions
+from workbench.evaluation.reasoning import read_bright
+from workbench.evaluation.retrieval_files import (
+    read_candidates,
+    read_documents,
+    read_judgments,
+    read_queries,
+    read_reranking,
+)
+from workbench.evaluation.safety import read_advbench
+from workbench.lenses.latent_index import LatentIndex
+from workbench.texts import read_texts
+from workbench.training import history
+from workbench.training.corpus import RESPONSES, read_corpus
+from workbench.training.run import Run
+from workbench.training.shards import Shards
+
+
+def lines(*rows):
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+def parquet(rows, **metadata):
+    whole = BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows).replace_schema_metadata(metadata or None), whole)
+    return whole.getvalue()
+
+
+def npy(array):
+    whole = BytesIO()
+    np.save(whole, array)
+    return whole.getvalue()
+
+
+ROWS = [
+    {"id": "a", "text": "gold ü", "year": 1, "share": 0.5, "vector": [1.0, 2.0]},
+    {"id": "b", "text": "the moon", "year": 2, "share": None, "vector": [0.0, 1.0]},
+]
+FLAT = [{"text": "gold ü", "label": "x"}, {"text": "the moon", "label": "y"}]
+TABLES = {
+    ".txt": "gold ü\n\nthe moon\n".encode(),
+    ".jsonl": lines(*ROWS),
+    ".csv": 'id,text,year\na,"gold ü",1\nb,"the\nmoon",2.5\n'.encode(),
+    ".tsv": "id\ttext\na\tgold ü\nb\tthe moon\n".encode(),
+    ".parquet": parquet(ROWS),
+}
+
+
+def store_rows(path):
+    for options in ({}, {"vector_column": "vector"}):
+        try:
+            found = source_of(path, **options)
+        except WorkbenchError:
+            continue
+        types = found.survey.columns
+        for row in entries(found, 2):
+            if hasattr(row, "row"):
+                for name in found.reading.metadata:
+                    pa.array([row.row[name]], types[name])
+                row.row["text"].encode()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("fuzzed")
+
+
+@pytest.mark.parametrize("suffix", TABLES)
+@pytest.mark.parametrize(
+    "read", [lambda path: read_texts(str(path)), store_rows, read_corpus], ids=["texts", "store", "corpus"]
+)
+def test_files_of_texts(folder, suffix, read):
+    @bounded
+    @given(damaged(TABLES[suffix]))
+    def check(data):
+        read_or_refused(folder / f"a{suffix}", data, read)
+
+    check()
+
+
+@pytest.mark.parametrize(
+    "read", [lambda path: read_texts(str(path)), store_rows, read_corpus], ids=["texts", "store", "corpus"]
+)
+def test_lines_of_json_that_hold_something_else(folder, read):
+    @bounded
+    @given(other_json(ROWS[0] | {"query": "q", "response": "r"}), st.booleans())
+    def check(line, twice):
+        read_or_refused(folder / "a.jsonl", line + b"\n" + (line + b"\n" if twice else b""), read)
+
+    check()
+
+
+JUDGED = lines({"query-id": "a", "corpus-id": "b", "score": 1})
+TASKS = {
+    "sts": (read_sts, {"sentence1": "gold", "sentence2": "iron", "score": 1.5}),
+    "pairs": (read_pairs, {"sentence1": "gold", "sentence2": "iron", "label": 1}),
+    "labelled": (read_labelled, {"text": "gold", "label": "x"}),
+    "sets": (read_sets, {"sentences": ["gold", "iron"], "labels": ["x", "y"]}),
+    "documents": (read_documents, {"_id": "b", "title": "t", "text": "gold"}),
+    "queries": (read_queries, {"_id": "a", "text": "gold"}),
+    "reranking": (read_reranking, {"query": "q", "positive": ["gold"], "negative": ["iron"]}),
+    "questions": (read_questions, {"question": "q", "choices": ["x", "y"], "answer": "A", "subject": "s"}),
+    "safety": (read_advbench, {"ID": "a", "query": "q", "document": "a b c", "title": "t"}),
+    "judgments": (None, {"query-id": "a", "corpus-id": "b", "score": 1}),
+    "candidates": (None, {"query-id": "a", "corpus-ids": ["b"]}),
+    "bright": (None, {"id": "a", "query": "q", "gold_ids": ["b"], "excluded_ids": ["N/A"]}),
+}
+
+
+def reader_of(task, folder):
+    read, _ = TASKS[task]
+    if read is not None:
+        return read
+    (folder / "docs.jsonl").write_bytes(lines({"_id": "b", "text": "gold"}))
+    (folder / "asked.jsonl").write_bytes(lines({"_id": "a", "text": "which?"}))
+    documents, queries = read_documents(folder / "docs.jsonl"), read_queries(folder / "asked.jsonl")
+    return {
+        "judgments": lambda path: read_judgments(path, queries, documents),
+        "candidates": lambda path: read_candidates(path, queries, documents),
+        "bright": lambda path: read_bright(path, folder / "docs.jsonl"),
+    }[task]
+
+
+def as_table(row, separator):
+    values = [json.dumps(value) if isinstance(value, list) else str(value) for value in row.values()]
+    return f"{separator.join(row)}\n{separator.join(value.replace(separator, ' ') for value in values)}\n".encode()
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_files_of_tasks(folder, task):
+    read, row = reader_of(task, folder), TASKS[task][1]
+    whole = {
+        ".jsonl": lines(row, row),
+        ".csv": as_table(row, ","),
+        ".tsv": as_table(row, "\t"),
+        ".parquet": parquet([row]),
+        ".jsonl.gz": gzip.compress(lines(row), mtime=0),
+    }
+    one_file = st.sampled_from(sorted(whole)).flatmap(
+        lambda suffix: st.tuples(st.just(suffix), damaged(whole[suffix]))
+    )
+
+    @bounded
+    @given(one_file | other_json(row).map(lambda line: (".jsonl", line + b"\n")))
+    def check(given_file):
+        suffix, data = given_file
+        read_or_refused(folder / f"{task}{suffix}", data, read)
+
+    check()
+
+
+VECTORS = {
+    ".npy": npy(np.ones((2, 3), dtype=np.float32)),
+    ".csv": b"x,y\n1,2\n3,4.5\n",
+    ".parquet": parquet([{"embedding": [1.0, 2.0]}, {"embedding": [3.0, 4.0]}]),
+    ".jsonl": lines({"embedding": [1.0, 2.0]}, {"embedding": [3.0, 4.0]}),
+}
+
+
+@pytest.mark.parametrize("suffix", VECTORS)
+def test_files_of_vectors(folder, suffix):
+    def read(path):
+        if suffix != ".jsonl":
+            return read_vectors_file(path.name, path.read_bytes())
+        return vectors._of_lines(path)
+
+    @bounded
+    @given(damaged(VECTORS[suffix]) | other_json({"embedding": [1.0, 2.0]}).map(lambda line: line + b"\n"))
+    def check(data):
+        read_or_refused(folder / f"v{suffix}", data, read)
+
+    check()
+
+
+@bounded
+@given(st.text())
+def test_a_vector_that_is_typed(text):
+    with suppress(WorkbenchError):
+        assert parse_vector(text).ndim == 2
+
+
+@bounded
+@given(data=damaged(TABLES[".parquet"]))
+def test_shards_of_a_cache(folder, data):
+    (folder / "cache").mkdir(exist_ok=True)
+    read_or_refused(folder / "cache" / "a.parquet", data, lambda path: Shards(path.parent, RESPONSES).read())
+
+
+SETTINGS = {"schema": 1, "method": "gem", "backbone": "x", "fingerprint": {"weights": "w"}, "config": {"n": 1},
+            "prompts": {"query": "q"}, "weights": "w"}  # fmt: skip
+PROJECTION = {"mean": 0.5, "list": [1, 2], "special_tokens": ["a"]}
+DOCUMENTS = {
+    "manifest": (lambda path: Manifest.read(path.parent), "config.json", SETTINGS),
+    "settings of a checkpoint": (read_json, "x.json", PROJECTION),
+    "yaml of a checkpoint": (read_yaml, "x.yml", PROJECTION),
+    "pickle of a checkpoint": (read_projection, "x", PROJECTION),
+    "record of a run": (lambda path: history.read_run(path.parent), "run.json", {"lr": 1, "seed": [0]}),
+    "run that goes on": (lambda path: Run(path.parent).start({"lr": 1}, resume=True), "run.json", {"lr": 1}),
+    "log of a run": (lambda path: (Run(path.parent).last_log(), Run(path.parent).start({}, resume=True)),
+                     "log.jsonl", {"step": 1, "loss": 2.0}),
+    "log that is looked at": (lambda path: (path.with_name("run.json").write_text("{}"), history.read_run(path.parent)),
+                              "log.jsonl", {"step": 1, "loss": 2.0}),
+    "index": (lambda path: LatentIndex.open(path.parent), "config.json",
+              {"schema": 1, "backbone": {"weights": "w"}, "layers": [1], "dimension": 2, "texts": 1, "contexts": 1,
+               "truncated": 0, "max_length": 3, "source": "s", "source_hash": "h"}),
+    "reference of trust": (reference._read, "t.json", json.loads("{}")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_documents_of_settings(tmp_path_factory, name):
+    read, file, whole = DOCUMENTS[name]
+    folder = tmp_path_factory.mktemp("document")
+
+    @bounded
+    @given(damaged(json.dumps(whole).encode()) | other_json(whole))
+    def check(data):
+        for other in folder.iterdir():
+            if other.is_file() and other.name != file:
+                other.unlink()
+        read_or_refused(folder / file, data, read)
+
+    check()
+
+
+def test_runs_of_an_evaluation(folder):
+    row = dict.fromkeys(results.TEXTS, "x") | {name: json.dumps({"a": 1.0}) for name in results.JSON}
+    row |= {
+        "suite": None,
+        "main_score": 0.5,
+        "low": 0.1,
+        "high": 0.9,
+        "seconds": 1.0,
+        "published": None,
+        "n": 3,
+    }
+    row |= {"seed": 0, "lower_is_better": False, "items": [1.0, 0.0], "pairs": None, "main_metric": "a"}
+    schema = results._schema().with_metadata({"workbench.evaluation": "1"})
+
+    def written(row):
+        whole = BytesIO()
+        pq.write_table(pa.Table.from_pylist([row], schema=schema), whole)
+        return whole.getvalue()
+
+    pieces = st.sampled_from(["metrics", "details", "files", "settings", "instructions", "libraries"])
+    odd = st.tuples(pieces, other_json({"a": 1.0})).map(
+        lambda pair: written(row | {pair[0]: pair[1].decode("utf-8", "ignore")})
+    )
+    none = st.sampled_from(sorted(row)).map(lambda name: written(row | {name: None}))
+    read_or_refused(folder / "run.parquet", written(row), results.read_run)
+
+    @bounded
+    @given(damaged(written(row)) | odd | none)
+    def check(data):
+        read_or_refused(folder / "run.parquet", data, results.read_run)
+
+    check()
+
+
+def test_an_atlas(folder):
+    facts = {"embedder": "e", "method": "m", "backbone": "b", "projection": "PCA", "seed": 0, "preserved": 0.5,
+             "chance": 0.1, "neighbours": 10, "shuffled": 0.1, "schema_version": 1, "soft_prompts": [1, 2]}  # fmt: skip
+    row = dict.fromkeys(prebuilt._COLUMNS, "x") | {"x": 1.0, "y": 2.0, "round_trip": 0.5}
+
+    def written(header):
+        lists = {"embedding": [1.0, 2.0], "decoded_embedding": [1.0, 2.0], "soft_prompts": [1.0, 2.0]}
+        fixed = pa.list_(pa.float16(), 2)
+        columns = {name: pa.array([value]) for name, value in row.items()}
+        columns |= {name: pa.array([np.array(value, np.float16)], fixed) for name, value in lists.items()}
+        whole = BytesIO()
+        pq.write_table(pa.table(columns).replace_schema_metadata({b"workbench": header}), whole)
+        return whole.getvalue()
+
+    sound = written(json.dumps(facts).encode())
+    (folder / "atlas.parquet").write_bytes(sound)
+    assert len(prebuilt.load(folder / "atlas.parquet")) == 1
+
+    @bounded
+    @given(damaged(sound) | other_json(facts).map(written))
+    def check(data):
+        read_or_refused(folder / "atlas.parquet", data, prebuilt.load)
+
+    check()
+
+
+def test_a_frame_of_numbers(folder):
+    whole = BytesIO()
+    pd.DataFrame([[1.0, 2.0]], columns=["x", "y"]).to_parquet(whole)
+
+    @bounded
+    @given(damaged(whole.getvalue()))
+    def check(data):
+        read_or_refused(
+            folder / "n.parquet", data, lambda path: read_vectors_file(path.name, path.read_bytes())
+        )
+
+    check()
