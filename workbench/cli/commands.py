@@ -25,8 +25,11 @@ from workbench.cli import (
 )
 from workbench.cli.say import error_line
 from workbench.errors import WorkbenchError
+from workbench.processes import alone
 
 INTERRUPTED = 130
+SHARED = (("respond",), ("embed",), ("train", "llm2vec-gen"), ("train", "gem"), ("train", "lifter"))
+"""Commands that several processes can share; docs/scale.md."""
 ABOUT = "Embeddings that a frozen language model writes and reads again: train, embed, decode, look."
 
 app = typer.Typer(
@@ -103,6 +106,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _invoke(arguments: list[str]) -> int:
     """Runs the command that the arguments name; its own `main` would answer some errors before we can."""
+    if not any(tuple(arguments[: len(words)]) == words for words in SHARED):
+        alone(f"workbench {' '.join(word for word in arguments[:2] if not word.startswith('-'))}".strip())
     command = typer.main.get_command(app)
     try:
         with command.make_context("workbench", arguments) as context:

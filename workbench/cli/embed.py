@@ -1,14 +1,16 @@
-"""`workbench embed`: texts become vectors in a file; a long run is kept in parts and resumes."""
+"""`workbench embed`: texts become vectors in a file; long runs are kept in parts, resume, and can be shared."""
 
 import json
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from workbench.cli import options, say
+from workbench.errors import WorkbenchError
 from workbench.files import atomic_path, hash_bytes
+from workbench.processes import here, wait
 from workbench.texts import TextTable
 
 if TYPE_CHECKING:
@@ -53,10 +55,11 @@ def embed(
     loaded = load_embedder(
         embedder, backbone=backbone, device=device, dtype=dtype, trust_remote_code=trust_remote_code
     )
-    vectors, truncated = embed_in_parts(
-        loaded, table.texts, instruction_of(loaded, prompt_name), output, batch_size
-    )
-    say.note_truncated(truncated, len(table))
+    whole = embed_in_parts(loaded, table.texts, instruction_of(loaded, prompt_name), output, batch_size)
+    if whole is None:  # the first process has it, and writes it
+        return
+    vectors = whole.vectors
+    say.note_truncated(whole.truncated, len(table))
     if normalize:
         vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     write_vectors(vectors, table, output)
@@ -69,36 +72,97 @@ def instruction_of(embedder: "Embedder", prompt_name: str | None) -> str | None:
     return None if prompt_name is None else embedder.prompt_named(prompt_name)
 
 
+class Part(NamedTuple):
+    """Vectors `[b, d_e]` of some texts that follow each other, and how many of these were truncated."""
+
+    vectors: "np.ndarray"
+    truncated: int
+
+
 def embed_in_parts(
     embedder: "Embedder", texts: list[str], instruction: str | None, output: Path, batch_size: int
-) -> tuple["np.ndarray", int]:
-    """Vectors `[b, d_e]` of the texts and how many were truncated.
+) -> Part | None:
+    """All texts as one part; None in every process but the first.
 
-    Every part of `PART` texts but the last is kept beside the output under a name made of its content, so that the
-    same command goes on behind the last finished part.
+    Where there are several parts, each is kept beside the output under a name made of its content, so that the same
+    command goes on behind the finished ones. Of several processes, each makes every so manieth part, and the first
+    puts them together once all are there. Raises WorkbenchError where one is missing or has not as many rows as texts.
     """
-    import numpy as np
-
-    folder = parts_folder(output)
-    key = embedder.fingerprint() if len(texts) > PART else ""
-    vectors, truncated = [], 0
-    with say.progress("embedding", len(texts), "texts") as progress:
-        for start in range(0, len(texts), PART):
-            part = texts[start : start + PART]
-            kept = folder / f"{hash_bytes(key, instruction or '', *part)[:32]}.npz"
-            if len(part) == PART and kept.is_file():
-                with np.load(kept) as saved:
-                    rows, cut = saved["vectors"], int(saved["truncated"])
+    processes = here()
+    size = part_size(len(texts), processes.count)
+    parts = [texts[start : start + size] for start in range(0, len(texts), size)]
+    keep = len(parts) > 1 or processes.count > 1
+    key = embedder.fingerprint() if keep else ""
+    names = [f"{hash_bytes(key, instruction or '', *part)[:32]}.npz" for part in parts]
+    kept, made = [parts_folder(output) / name for name in names], {}
+    own = processes.own(range(len(parts)))
+    done, total = 0, sum(len(parts[number]) for number in own)
+    with say.progress("embedding", total, "texts") as progress:
+        for number in own:
+            part = parts[number]
+            if keep and kept[number].is_file():
+                made[number] = read_part(kept[number], len(part))
             else:
                 encoding = embedder.represent(part, instruction=instruction, batch_size=batch_size)
-                rows, cut = encoding.embedding.numpy(), encoding.truncated
-                if len(texts) > PART:
-                    with atomic_path(kept) as temporary:
-                        np.savez(temporary, vectors=rows, truncated=cut)
-            vectors.append(rows)
-            truncated += cut
-            progress(start + len(part), len(texts))
-    return np.concatenate(vectors), truncated
+                made[number] = Part(encoding.embedding.numpy(), encoding.truncated)
+                if keep:
+                    write_part(made[number], kept[number])
+            done += len(part)
+            progress(done, total)
+    wait()
+    if not processes.first:
+        return None
+    return merge_parts(
+        [made.get(number) or read_part(kept[number], len(part)) for number, part in enumerate(parts)],
+        len(texts),
+    )
+
+
+def part_size(texts: int, processes: int) -> int:
+    """Texts in a part: `PART`, or less where some of the processes would have none."""
+    return max(1, min(PART, -(-texts // processes)))
+
+
+def write_part(part: Part, path: Path) -> None:
+    """Keep a part, whole or not at all."""
+    import numpy as np
+
+    with atomic_path(path) as temporary:
+        np.savez(temporary, vectors=part.vectors, truncated=part.truncated)
+
+
+def read_part(path: Path, rows: int) -> Part:
+    """A kept part of so many rows; WorkbenchError where it is not there, damaged, or has more or fewer of them."""
+    import zipfile
+
+    import numpy as np
+
+    try:
+        with np.load(path) as saved:
+            part = Part(saved["vectors"], int(saved["truncated"]))
+    except FileNotFoundError as error:
+        raise WorkbenchError(
+            f"the part {path} is missing: all processes must write to the same folder; run the same command again"
+        ) from error
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise WorkbenchError(
+            f"the part {path} is damaged: delete it and run the same command again"
+        ) from error
+    if len(part.vectors) != rows:
+        raise WorkbenchError(
+            f"the part {path} has {len(part.vectors)} rows for {rows} texts: delete it and run the same command again"
+        )
+    return part
+
+
+def merge_parts(parts: list[Part], texts: int) -> Part:
+    """The parts behind each other; WorkbenchError unless there is one row for each text."""
+    import numpy as np
+
+    vectors = np.concatenate([part.vectors for part in parts])
+    if len(vectors) != texts:
+        raise WorkbenchError(f"the parts have {len(vectors)} rows for {texts} texts")
+    return Part(vectors, sum(part.truncated for part in parts))
 
 
 def parts_folder(output: Path) -> Path:

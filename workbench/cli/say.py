@@ -5,15 +5,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from workbench.processes import here, who
+
 
 def error_line(message: str) -> None:
-    """`message` as one line on stderr."""
-    print(f"workbench: {' '.join(message.split())}", file=sys.stderr, flush=True)
+    """`message` as one line on stderr; of several processes, all but the first say which they are."""
+    print(f"workbench: {who()}{' '.join(message.split())}", file=sys.stderr, flush=True)
 
 
 def note(message: str) -> None:
-    """Something a user should know; the work goes on."""
-    error_line(message)
+    """Something a user should know; the work goes on. Of several processes, the first says it."""
+    if here().first:
+        error_line(message)
 
 
 def note_truncated(truncated: int, total: int, what: str = "texts") -> None:
@@ -30,12 +33,16 @@ def note_left_out(left_out: dict[str, int], source: str) -> None:
 
 @contextmanager
 def progress(label: str, total: int, unit: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar with rate and time left; gives a function that takes (done, total)."""
+    """A bar with rate and time left; gives a function that takes (done, total).
+
+    Of several processes, the first shows its own part.
+    """
     from tqdm import tqdm
 
     with tqdm(
-        total=total, desc=label, unit=f" {unit}", file=sys.stderr, dynamic_ncols=True, leave=False
-    ) as bar:
+        total=total, desc=label, unit=f" {unit}", file=sys.stderr, dynamic_ncols=True, leave=False,
+        disable=not here().first,
+    ) as bar:  # fmt: skip
 
         def to(done: int, total: int) -> None:
             bar.total = total

@@ -12,10 +12,13 @@ from workbench.backbone import Backbone
 from workbench.embedders.config import LLM2VecGenConfig
 from workbench.errors import UsageError, WorkbenchError
 from workbench.objectives import IGNORED
+from workbench.processes import Processes
 from workbench.training.config import LLM2VecGenTraining
 from workbench.training.corpus import Corpus
 from workbench.training.packing import PackedRows, pack
 
+ALONE = Processes()
+"""Every row is this process's own."""
 POOL = 4
 """Batches whose texts are sorted by length together; larger pools pad less, and make batches of one kind of text."""
 
@@ -82,22 +85,26 @@ class Examples:
                 f"{len(self.queries)} queries, {len(self.responses)} responses, {len(self.targets)} targets"
             )
 
-    def batch(self, rows: list[int]) -> dict[str, Tensor]:
-        """The examples `rows` as the fields of a `Batch`."""
+    def batch(self, rows: list[int], processes: Processes = ALONE) -> dict[str, Tensor]:
+        """This process's part of the examples `rows` as the fields of a `Batch`."""
+        idle, rows = processes.idle(rows), processes.read(rows)
         query = self.backbone.pad([self.queries[row] for row in rows], side="left")
         response = self.backbone.pad([self.responses[row] for row in rows], side="right")
-        labels = response.ids.masked_fill(~response.mask, IGNORED)
+        labels = response.ids.masked_fill(~response.mask | idle, IGNORED)
         targets = self.targets[rows].to(labels.device)
         return Batch(query.ids, query.mask, query.positions, response.ids, labels, targets)._asdict()
 
-    def packed(self, rows: list[int], specials: int, soft_prompts: int) -> dict[str, Tensor]:
-        """The examples `rows` as the fields of a `PackedBatch`, with so many special tokens and soft prompts each."""
+    def packed(
+        self, rows: list[int], processes: Processes = ALONE, *, specials: int, soft_prompts: int
+    ) -> dict[str, Tensor]:
+        """The same as the fields of a `PackedBatch`, with so many special tokens and soft prompts each."""
+        idle, rows = processes.idle(rows), processes.read(rows)
         device, wanted = self.backbone.device, [self.responses[row] for row in rows]
         query = pack([self.queries[row] for row in rows], specials, vectors="behind", device=device)
         response = pack([ids[:-1] for ids in wanted], soft_prompts, vectors="before", device=device)
         labels = torch.full_like(response.ids, IGNORED).flatten()
         for last, ids in zip(response.places[:, -1].tolist(), wanted, strict=True):
-            labels[last : last + len(ids)] = torch.tensor(ids)
+            labels[last : last + len(ids)] = IGNORED if idle else torch.tensor(ids)
         targets = self.targets[rows].to(device)
         return PackedBatch(*query, *response, labels.view_as(response.ids), targets)._asdict()
 

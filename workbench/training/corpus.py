@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from jaxtyping import Float
 from workbench import files
 from workbench.backbone import Backbone
 from workbench.errors import UsageError, WorkbenchError
+from workbench.processes import Processes, agreed, here, wait
 from workbench.texts import read_texts
 from workbench.training.shards import Shards
 from workbench.training.teachers import Teacher
@@ -72,19 +73,21 @@ def respond(
     """The backbone's own response to every query (arXiv 2603.10913, section 3: greedy, at most 512 tokens).
 
     Responses are cached under `cache_dir` by backbone, options and query, shard by shard; after a kill the same call
-    continues and returns what an uninterrupted run returns. A query that stands twice is asked once. `meta` counts
-    the queries that lost their tail (`truncated`) and the responses that hit a limit (`unfinished`) or are `empty`.
+    continues and returns what an uninterrupted run returns. A query that stands twice is asked once. Of several
+    processes each asks its own part, and all return the whole; `cache_dir` must be the same folder. `meta` counts the
+    queries that lost their tail (`truncated`) and the responses that hit a limit (`unfinished`) or are `empty`.
     """
     options: dict[str, Any] = {"max_new_tokens": max_new_tokens, "temperature": temperature, "seed": seed}
     options |= {"instruction": instruction, "max_length": max_length}
     about = _identity(backbone) | options | ({} if temperature else {"seed": 0})  # greedy has no seed
     shards = Shards(_folder(cache_dir, "responses", about), RESPONSES)
-    known = {row["query"]: row for row in shards.read().to_pylist()}
-    unique = list(dict.fromkeys(queries))
-    pending = [query for query in unique if query not in known]
-    done = len(unique) - len(pending)
+    known = _answered(shards)
+    unique, processes = list(dict.fromkeys(queries)), here()
+    own = processes.own(unique)
+    pending = [query for query in own if query not in known]
+    done = len(own) - len(pending)
     for chunk in _chunks(pending, batch_size * BATCHES_A_SHARD):
-        shift = _shifted(progress, done, len(unique))
+        shift = _shifted(progress, done, len(own))
         answers = backbone.answers(chunk, **options, batch_size=batch_size, progress=shift)
         columns = dict(
             zip(RESPONSES.names, (chunk, answers.texts, answers.cut, answers.finished), strict=True)
@@ -92,6 +95,10 @@ def respond(
         shards.append(columns)
         known |= {row["query"]: row for row in pa.table(columns).to_pylist()}
         done += len(chunk)
+    if processes.count > 1:
+        wait()
+        known = _answered(shards)
+        check_merged(unique, known, "responses", shards.folder, processes)
     rows = [known[query] for query in queries]
     counts = {
         "truncated": sum(row["cut"] for row in rows),
@@ -109,39 +116,52 @@ def targets(
     batch_size: int = 64,
     progress: Progress | None = None,
 ) -> Float[np.ndarray, "n d_e"]:
-    """The teacher's vector of every response, float32; cached by teacher and text, resumable like `respond`."""
+    """The teacher's vector of every response, float32; cached by teacher and text, resumable and shared like `respond`.
+
+    The teacher of each process embeds its own part of the texts.
+    """
     vector = pa.list_(pa.float32(), teacher.dimension)
     schema = pa.schema({"text": pa.string(), "vector": vector})
     shards = Shards(_folder(cache_dir, "targets", {"teacher": teacher.fingerprint()}), schema)
     unique = list(dict.fromkeys(responses))
     hashes = {text: files.hash_bytes(text) for text in unique}
-    known = set(shards.read().column("text").to_pylist())
-    pending = [text for text in unique if hashes[text] not in known]
-    done = len(unique) - len(pending)
+    known, processes = set(shards.read().column("text").to_pylist()), here()
+    own = processes.own(unique)
+    pending = [text for text in own if hashes[text] not in known]
+    done = len(own) - len(pending)
     for chunk in _chunks(pending, batch_size * BATCHES_A_SHARD):
         vectors = _checked(teacher, teacher.embed(chunk, batch_size=batch_size), len(chunk))
         flat = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), teacher.dimension)
         shards.append({"text": [hashes[text] for text in chunk], "vector": flat})
         done += len(chunk)
         if progress:
-            progress(done, len(unique))
+            progress(done, len(own))
+    wait()
     table = shards.read().combine_chunks()
     place = {key: row for row, key in enumerate(table.column("text").to_pylist())}
+    check_merged(list(hashes.values()), place, "targets", shards.folder, processes)
     stored = _flat(table).reshape(-1, teacher.dimension)
     return stored[[place[hashes[text]] for text in responses]] if responses else stored[:0]
 
 
 def write_corpus(corpus: Corpus, path: Path | str) -> None:
-    """Write query and response as .jsonl or .parquet, atomically; targets stay in their own cache."""
+    """Write query and response as .jsonl or .parquet, atomically; targets stay in their own cache.
+
+    Of several processes, the first writes.
+    """
     path = Path(path)
     rows = {"query": corpus.queries, "response": corpus.responses}
     if path.suffix not in (".jsonl", ".parquet"):
         raise UsageError(f"cannot write a corpus to {path}: the name must end in .jsonl or .parquet")
+    agreed(lambda: _write(rows, path))
+
+
+def _write(rows: dict[str, list[str]], path: Path) -> None:
     with files.atomic_path(path) as partial:
         if path.suffix == ".parquet":
             pq.write_table(pa.table(rows), partial)
         else:
-            pairs = zip(corpus.queries, corpus.responses, strict=True)
+            pairs = zip(*rows.values(), strict=True)
             lines = (json.dumps({"query": q, "response": r}, ensure_ascii=False) + "\n" for q, r in pairs)
             partial.write_text("".join(lines), encoding="utf-8", newline="\n")
 
@@ -165,6 +185,22 @@ def read_corpus(path: Path | str) -> Corpus:
     )
 
 
+def _answered(shards: Shards) -> dict[str, dict[str, Any]]:
+    """The cached rows by their query."""
+    return {row["query"]: row for row in shards.read().to_pylist()}
+
+
+def check_merged(
+    wanted: list[str], found: Collection[str], what: str, folder: Path, processes: Processes
+) -> None:
+    """Raises WorkbenchError where what several processes made is not all there; each key counts once."""
+    if missing := sum(key not in found for key in wanted):
+        raise WorkbenchError(
+            f"{missing} of {len(wanted)} {what} of {processes.count} processes are missing in {folder}: all processes "
+            "need the same cache folder; what is there is kept, run the same command again"
+        )
+
+
 def _identity(backbone: Backbone) -> dict[str, Any]:
     """What decides a response; the name does not, so a backbone that moved keeps its cache."""
     parts = backbone.fingerprint()
@@ -175,7 +211,7 @@ def _identity(backbone: Backbone) -> dict[str, Any]:
 
 def _folder(cache_dir: Path | str, kind: str, about: dict[str, Any]) -> Path:
     folder = Path(cache_dir) / kind / files.hash_bytes(json.dumps(about, sort_keys=True))[:24]
-    if not (folder / "about.json").exists():
+    if here().first and not (folder / "about.json").exists():
         files.write_json(folder / "about.json", about)
     return folder
 

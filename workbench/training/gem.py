@@ -9,16 +9,17 @@ from torch.optim.lr_scheduler import LambdaLR
 from transformers import get_scheduler
 
 from workbench.backbone import Backbone
-from workbench.backbone.likelihood import token_loss
 from workbench.embedders.artifact import CONFIG, load_embedder, save
 from workbench.embedders.config import GEMConfig
 from workbench.embedders.gem import GEM, Marked, check_layer, pool, read_marked
 from workbench.leakage import audit_backbone
 from workbench.objectives import contrastive_loss
+from workbench.processes import agreed
 from workbench.training.batches import BatchOrder
 from workbench.training.corpus import Corpus
 from workbench.training.gem_config import GEMTraining
 from workbench.training.marked import MarkedBatch, MarkedTexts, Step, tokenize_texts
+from workbench.training.reductions import rows_of_all, token_loss_over_all
 from workbench.training.run import Run
 from workbench.training.trainer import Batches, MethodTrainer, training_arguments
 from workbench.training.watcher import watch
@@ -54,16 +55,15 @@ def train(
     run = Run(Path(output))
     data_hash = corpus.hash()
     named = {f"backbone {part}": value for part, value in backbone.fingerprint().items()}
-    checkpoint = run.start(
-        {**config.recipe(), **embedder_config.to_dict(), "data": data_hash, **named}, resume=resume
-    )
+    settings = {**config.recipe(), **embedder_config.to_dict(), "data": data_hash, **named}
+    checkpoint = agreed(lambda: run.start(settings, resume=resume))
     if resume and checkpoint is None and (run.folder / CONFIG).is_file():
         return load_embedder(run.folder, backbone=backbone)  # type: ignore[return-value]
     embedder = GEM.untrained(backbone, embedder_config, seed=config.seed)
     trainer = build_trainer(embedder, texts, config, run)
     watch(trainer, embedder, corpus, config, run, checkpoint)
     trainer.train(resume_from_checkpoint=checkpoint)
-    save(
+    agreed(lambda: save(
         embedder,
         run.folder,
         metrics={name: value for name, value in run.last_log().items() if name.startswith("loss")},
@@ -71,9 +71,9 @@ def train(
         data_hash=data_hash,
         training={**config.recipe(), "texts": len(texts.queries), "truncated_texts": texts.truncated,
                   "steps": trainer.state.global_step},
-    )  # fmt: skip
+    ))  # fmt: skip
     if not config.keep_checkpoints:
-        run.clean()
+        agreed(run.clean)
     return embedder
 
 
@@ -102,14 +102,14 @@ class GEMStep(nn.Module):
         """The mixed next-token loss over texts with and without special tokens (section 3.1.1)."""
         backbone = self._backbone[0]
         states = self._read(batch.ids, batch.special, batch.padding).last
-        return token_loss(backbone, states, batch.labels)
+        return token_loss_over_all(backbone, states, batch.labels)
 
     def contrast(self, batch: MarkedBatch) -> Float[Tensor, ""]:
         """Each prefix against its copy with tokens left out; the batch's other prefixes are the negatives."""
         states = self._read(batch.pair_ids, batch.pair_special, batch.pair_padding).pooled
         k = len(self.special.tokens)
-        marked = states[batch.pair_special].reshape(len(states), k, -1)
-        anchors, positives = pool(marked, self.shape.pooling).chunk(2)
+        marked = states[batch.pair_special].reshape(-1, k, states.shape[-1])  # an idle process has none
+        anchors, positives = (rows_of_all(rows) for rows in pool(marked, self.shape.pooling).chunk(2))
         return contrastive_loss(anchors, positives, self.special.scale)
 
     def _read(self, ids: Tensor, special: Tensor, padding: Tensor) -> Marked:

@@ -21,10 +21,12 @@ from workbench.embedders.lifter_artifact import load_lifter, save_lifter
 from workbench.embedders.llm2vec_gen import LLM2VecGen
 from workbench.errors import UsageError, WorkbenchError
 from workbench.objectives import IGNORED, alignment_loss
-from workbench.training.batches import BatchOrder
+from workbench.processes import Processes, agreed
+from workbench.training.batches import ALONE, BatchOrder
 from workbench.training.corpus import Corpus
 from workbench.training.lifter_config import LifterTraining
 from workbench.training.llm2vec_gen import response_loss
+from workbench.training.reductions import mean_over_all
 from workbench.training.run import Run
 from workbench.training.trainer import Batches, MethodTrainer, training_arguments
 
@@ -76,13 +78,15 @@ class LifterExamples:
     truncated_queries: int
     truncated_responses: int
 
-    def make(self, step: Step) -> dict[str, Tensor]:
-        """The tensors of a step, as the fields of a `LifterBatch`."""
-        response = self.embedder.backbone.pad([self.responses[row] for row in step.rows], side="right")
-        labels = response.ids.masked_fill(~response.mask, IGNORED)
-        targets = self.targets[step.rows].to(labels.device)
-        rows = torch.tensor(step.rows)
-        return LifterBatch(rows, response.ids, labels, targets if step.taught else targets[:, :0])._asdict()
+    def make(self, step: Step, processes: Processes = ALONE) -> dict[str, Tensor]:
+        """The tensors of this process's part of a step, as the fields of a `LifterBatch`."""
+        rows = processes.read(step.rows)
+        response = self.embedder.backbone.pad([self.responses[row] for row in rows], side="right")
+        labels = response.ids.masked_fill(~response.mask | processes.idle(step.rows), IGNORED)
+        targets = self.targets[rows].to(labels.device)
+        return LifterBatch(
+            torch.tensor(rows), response.ids, labels, targets if step.taught else targets[:, :0]
+        )._asdict()
 
 
 def train(
@@ -106,7 +110,8 @@ def train(
     run = Run(Path(output))
     named = {f"backbone {part}": value for part, value in embedder.backbone.fingerprint().items()}
     settings = {**config.to_dict(), **lifter_config.to_dict(), "data": corpus.hash(), **named}
-    checkpoint = run.start({**settings, "embedder": embedder.fingerprint()}, resume=resume)
+    settings["embedder"] = embedder.fingerprint()
+    checkpoint = agreed(lambda: run.start(settings, resume=resume))
     if resume and checkpoint is None and (run.folder / CONFIG).is_file():
         return load_lifter(embedder, run.folder)
     lifter = Lifter(lifter_config, config.seed).to(embedder.backbone.device)
@@ -117,7 +122,7 @@ def train(
     counts = {"queries": len(corpus), "truncated_queries": examples.truncated_queries,
               "truncated_responses": examples.truncated_responses}  # fmt: skip
     teacher = {"teacher": embedder.config.to_dict().get("teacher")} if config.teacher_every else {}
-    save_lifter(
+    agreed(lambda: save_lifter(
         lifter,
         embedder,
         run.folder,
@@ -125,9 +130,9 @@ def train(
         seeds={"training": config.seed},
         data_hash=corpus.hash(),
         training={**config.to_dict(), **counts, **teacher, "steps": trainer.state.global_step},
-    )
+    ))  # fmt: skip
     if not config.keep_checkpoints:
-        run.clean()
+        agreed(run.clean)
     return lifter.eval()
 
 
@@ -148,8 +153,11 @@ class LifterStep(nn.Module):
         )
         lifted = self.lifter(source.embedding if source and not taught else batch.targets)
         backbone = self._examples[0].embedder.backbone
-        recon = response_loss(backbone, lifted, batch.response_ids, batch.labels)
+        counted = (batch.labels != IGNORED).sum()  # 0 where an idle process reads another's row
+        recon = mean_over_all(response_loss(backbone, lifted, batch.response_ids, batch.labels), counted)
         prompts = self.imitate(lifted, source)
+        if prompts is not None:
+            prompts = mean_over_all(prompts, len(lifted) * (counted > 0))
         total = self.recipe.w_recon * recon + (0 if prompts is None else self.recipe.w_prompts * prompts)
         return LifterLosses(total, None if taught else recon, recon if taught else None, prompts)
 

@@ -10,16 +10,18 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from workbench.backbone import Backbone, PaddedBatch
-from workbench.backbone.likelihood import states_behind, token_loss
+from workbench.backbone.likelihood import states_behind
 from workbench.embedders.artifact import CONFIG, load_embedder, save
 from workbench.embedders.config import LLM2VecGenConfig
 from workbench.embedders.llm2vec_gen import LLM2VecGen, read_queries
-from workbench.objectives import alignment_loss
+from workbench.objectives import IGNORED, alignment_loss
+from workbench.processes import agreed, here
 from workbench.training.alignment import RidgeSums, put_alignment
 from workbench.training.batches import POOL, Batch, BatchOrder, Examples, PackedBatch, tokenize_examples
 from workbench.training.config import LLM2VecGenTraining
 from workbench.training.corpus import Corpus
 from workbench.training.packing import read_packed
+from workbench.training.reductions import counts_over_all, own_token_loss, sum_over_all
 from workbench.training.run import Run
 from workbench.training.trainer import Batches, MethodTrainer, training_arguments
 from workbench.training.watcher import watch
@@ -60,7 +62,7 @@ def train(
     data_hash = corpus.hash()
     run = Run(Path(output))
     settings = {**config.recipe(), **embedder_config.to_dict(), "data": data_hash, **_named(backbone)}
-    checkpoint = run.start(settings, resume=resume)
+    checkpoint = agreed(lambda: run.start(settings, resume=resume))
     if resume and checkpoint is None and (run.folder / CONFIG).is_file():
         return load_embedder(run.folder, backbone=backbone)  # type: ignore[return-value]
 
@@ -70,16 +72,16 @@ def train(
     trainer = build_trainer(embedder, examples, config, run)
     watch(trainer, embedder, corpus, config, run, checkpoint)
     trainer.train(resume_from_checkpoint=checkpoint)
-    save(
+    agreed(lambda: save(
         embedder,
         run.folder,
         metrics={name: value for name, value in run.last_log().items() if name.startswith("loss")},
         seeds={"training": config.seed},
         data_hash=data_hash,
         training={**config.recipe(), **_counts(examples), "steps": trainer.state.global_step},
-    )
+    ))  # fmt: skip
     if not config.keep_checkpoints:
-        run.clean()
+        agreed(run.clean)
     return embedder
 
 
@@ -94,6 +96,17 @@ class TrainingStep(nn.Module):
 
     def forward(self, **inputs: Tensor) -> Losses:
         batch = PackedBatch(**inputs) if "query_places" in inputs else Batch(**inputs)
+        if here().count == 1:
+            return self.losses(batch)
+        rows, counted = counts_over_all(*counts_of(batch))
+        _, align, recon = self.losses(batch)
+        own_rows, own_counted = counts_of(batch)
+        align, recon = align * (own_rows / rows), recon * (own_counted / counted)
+        total = self.recipe.w_align * align + self.recipe.w_recon * recon
+        return Losses(*map(sum_over_all, (total, align, recon)))
+
+    def losses(self, batch: Batch | PackedBatch) -> Losses:
+        """The losses of rows that go through the backbone together."""
         projected = self.special.project(self.read_queries(batch))
         align = self.align(projected.embedding, batch.targets)
         recon = self.reconstruct(projected.soft_prompts, batch)
@@ -125,8 +138,14 @@ class TrainingStep(nn.Module):
         backbone = self._backbone[0]
         if isinstance(batch, PackedBatch):
             states = read_packed(backbone, batch.responses, soft_prompts)
-            return token_loss(backbone, states, batch.labels)
+            return own_token_loss(backbone, states, batch.labels)
         return response_loss(backbone, soft_prompts, batch.response_ids, batch.labels)
+
+
+def counts_of(batch: Batch | PackedBatch) -> tuple[Int[Tensor, ""], Int[Tensor, ""]]:
+    """How many rows and how many labelled tokens count; an idle process reads a row without labels, which does not."""
+    counted = (batch.labels != IGNORED).sum()
+    return len(batch.targets) * (counted > 0), counted
 
 
 def response_loss(
@@ -135,8 +154,11 @@ def response_loss(
     response: Int[Tensor, "b r"],
     labels: Int[Tensor, "b r"],
 ) -> Float[Tensor, ""]:
-    """`CE(r | p)`: the backbone reads the soft prompts, then the response, and predicts it token by token."""
-    return token_loss(backbone, states_behind(backbone, soft_prompts, response), labels)
+    """`CE(r | p)`: the backbone reads the soft prompts, then the response, and predicts it token by token.
+
+    Of several processes, this one's mean.
+    """
+    return own_token_loss(backbone, states_behind(backbone, soft_prompts, response), labels)
 
 
 @torch.no_grad()

@@ -11,6 +11,8 @@ from torch import Tensor
 from workbench.backbone import Backbone
 from workbench.errors import UsageError, WorkbenchError
 from workbench.objectives import IGNORED
+from workbench.processes import Processes
+from workbench.training.batches import ALONE
 from workbench.training.corpus import Corpus
 from workbench.training.gem_config import GEMTraining
 
@@ -57,23 +59,30 @@ class MarkedTexts:
         if len(self.queries) != len(self.responses):
             raise ValueError(f"{len(self.queries)} queries, {len(self.responses)} responses")
 
-    def make(self, step: Step) -> dict[str, Tensor]:
-        """The tensors of one step, as the fields of a MarkedBatch; the same for the same step."""
+    def make(self, step: Step, processes: Processes = ALONE) -> dict[str, Tensor]:
+        """The tensors of this process's part of one step, as the fields of a MarkedBatch; the same for the same step.
+
+        Everything is drawn for the whole step, whatever part of it is read here.
+        """
         draw = np.random.default_rng([self.config.seed, 1, step.number])
         alpha = self.config.alpha_at(step.number)
         parts = [self.parts(row, draw) for row in step.rows]
-        ids, special, padding = self._marked(parts)
+        idle = processes.idle(parts)
+        ids, special, padding = self._marked(processes.read(parts))
         pairs: list[Parts] = []
         if alpha:
             prefixes = [
                 first if second else self.queries[row]
                 for (first, second), row in zip(parts, step.rows, strict=True)
             ]
-            pairs = [(prefix, []) for prefix in prefixes]
-            pairs += [(self._dropped(prefix, draw), []) for prefix in prefixes]
-        pair = self._marked(pairs, always=True)
-        labels = next_tokens(ids, special, padding)
-        return MarkedBatch(ids, special, padding, labels, *pair, torch.tensor(alpha))._asdict()
+            positives = [self._dropped(prefix, draw) for prefix in prefixes]
+            pairs = [(part, []) for part in processes.read(prefixes) + processes.read(positives)]
+        pair_ids, pair_special, pair_padding = self._marked(pairs, always=True)
+        labels = next_tokens(ids, special, padding).masked_fill(torch.tensor(idle), IGNORED)
+        return MarkedBatch(
+            ids, special, padding, labels,
+            pair_ids, pair_special & (not idle), pair_padding, torch.tensor(alpha),
+        )._asdict()  # fmt: skip
 
     def parts(self, row: int, draw: np.random.Generator) -> Parts:
         """One text before and after its special tokens, after a task drawn by the shares (section 3.1)."""

@@ -23,6 +23,7 @@ from workbench.embedders.config import LLM2VecConfig
 from workbench.embedders.pooled import mean_over
 from workbench.files import hash_bytes
 from workbench.objectives import contrastive_loss
+from workbench.processes import alone
 from workbench.training.llm2vec import LLM2VecTeacher, load
 from workbench.training.run import Run
 from workbench.training.teacher_config import TeacherTraining
@@ -53,6 +54,7 @@ def train(
     loaded. Raises UsageError where `output` holds a run with other settings (unless `resume` is off), WorkbenchError
     for too few texts or a loss that is not finite.
     """
+    alone("training a teacher")  # its dropout is drawn for whole padded batches
     config, shape = config or TeacherTraining(), shape or LLM2VecConfig()
     examples = tokenize_texts(backbone, texts, config, shape)
     data_hash = hash_bytes(json.dumps(texts))
@@ -162,7 +164,7 @@ def build_trainer(
 ) -> TeacherTrainer:
     """The Trainer of a run over both stages, in an order that the seed decides."""
     arguments = training_arguments(config, run, teacher.backbone)
-    batches = Batches(texts.plan(), texts.make)
+    batches = Batches(texts.plan(), lambda step, _: texts.make(step))
     return TeacherTrainer(config, TeacherStep(teacher, config), batches, run, arguments)
 
 

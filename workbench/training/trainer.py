@@ -8,26 +8,30 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback, TrainingArguments
 
 from workbench.backbone import Backbone
 from workbench.errors import WorkbenchError
+from workbench.processes import Processes, here
 from workbench.training.config import TrainingConfig
 from workbench.training.run import Run
 
 
 class Batches(Dataset):
-    """Whole batches in their order: `make(rows)` turns the rows of one into the tensors of one step."""
+    """Whole batches in their order: `make(rows, processes)` turns one into the tensors of this process's step.
 
-    def __init__(self, order: list[Any], make: Callable[[Any], dict[str, Tensor]]) -> None:
-        self.order, self.make = order, make
+    Of several processes, each reads its own part of every batch: the order is the same whatever their number.
+    """
+
+    def __init__(self, order: list[Any], make: Callable[[Any, Processes], dict[str, Tensor]]) -> None:
+        self.order, self.make, self.processes = order, make, here()
 
     def __len__(self) -> int:
         return len(self.order)
 
     def __getitem__(self, step: int) -> dict[str, Tensor]:
-        return self.make(self.order[step])
+        return self.make(self.order[step], self.processes)
 
 
 def training_arguments(
@@ -64,8 +68,9 @@ def training_arguments(
 class MethodTrainer(Trainer):
     """Trains a step module that returns a NamedTuple of losses: `total` is minimised, the others are logged.
 
-    Logs go to the run's log.jsonl, checkpoints hold the trained tensors alone. `rates` multiplies the learning rate of
-    the parameters it names. Raises WorkbenchError where a loss is not finite.
+    Of several processes, each must return the whole batch's losses (`reductions.py`). Logs go to the run's log.jsonl,
+    checkpoints hold the trained tensors alone. `rates` multiplies the learning rate of the parameters it names.
+    Raises WorkbenchError where a loss is not finite.
     """
 
     def __init__(
@@ -90,6 +95,10 @@ class MethodTrainer(Trainer):
         if self.pop_callback(PrinterCallback) is None:  # the Trainer prints, or it draws a bar
             self.pop_callback(ProgressCallback)
             self.add_callback(LossBar)
+
+    def get_train_dataloader(self) -> DataLoader:
+        """The batches as they are: accelerate would give every process other batches, not its part of each."""
+        return DataLoader(self.train_dataset, batch_size=1, shuffle=False, collate_fn=self.data_collator)  # type: ignore[arg-type]
 
     def create_optimizer(self, *_: Any, **__: Any) -> Any:
         """Trainer's AdamW, one group of parameters for each learning rate."""
@@ -121,7 +130,8 @@ class MethodTrainer(Trainer):
             means = {f"loss_{name}": float(value) / self._counted[name] for name, value in self._sums.items()}
             self._sums, self._counted = {}, {}
             logs = {**logs, **means}
-            self.run.write_log({**logs, "step": self.state.global_step})
+            if self.is_world_process_zero():
+                self.run.write_log({**logs, "step": self.state.global_step})
             if not all(map(_finite, means.values())):
                 raise WorkbenchError(
                     f"step {self.state.global_step}: a loss is not finite (lower lr, or use float32)"
@@ -156,7 +166,8 @@ class CompleteCheckpoints(TrainerCallback):
         self.run = run
 
     def on_save(self, args: TrainingArguments, state: Any, control: Any, **_: Any) -> None:
-        self.run.mark_complete(state.global_step)
+        if state.is_world_process_zero:
+            self.run.mark_complete(state.global_step)
 
 
 def _finite(value: float) -> bool:
