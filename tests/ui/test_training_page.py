@@ -9,10 +9,11 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from workbench.errors import UsageError, WorkbenchError
-from workbench.figures.training import loss_names, losses
+from workbench.figures.training import COSINE, SHARED, loss_names, losses, samples
 from workbench.training.history import FRESH, read_run, runs_below
 from workbench.ui.training import table
 
+HOSTILE = "<script>x</script>"
 ROWS = [
     {"step": 10, "loss": 2.5, "loss_align": 1.5, "loss_recon": 1.0, "learning_rate": 0.001},
     {"step": 20, "loss": 1.25, "loss_align": 0.75, "loss_recon": 0.5, "learning_rate": 0.0005},
@@ -29,11 +30,28 @@ def run(tmp_path):
     return folder
 
 
+@pytest.fixture
+def watched(run):
+    """What was watched of it: two queries, the same words, looked at at steps 0, 10 and 20."""
+    watch = run / "watch"
+    watch.mkdir()
+    texts = [{"row": row, "query": f"What is {HOSTILE}?", "response": "It is gold."} for row in (0, 7)]
+    said = {0: ("", "It is <i>lead</i>.", "It is <i>lead</i>."), 7: ("lead", "It", "It is gold.")}
+    samples = [
+        {**text, "step": step, "decoded": said[text["row"]][at], "cosine": 0.25 * at}
+        for at, step in enumerate((0, 10, 20))
+        for text in texts
+    ]
+    for name, rows in (("texts", texts), ("samples", samples)):
+        (watch / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return run
+
+
 def page(runs):
     from workbench.training.history import read_run
-    from workbench.ui import training
+    from workbench.ui import loaders, training
 
-    training.page(read_run, runs)
+    training.page(read_run, loaders.watched, runs)
 
 
 def opened(runs=(), **query):
@@ -151,3 +169,67 @@ def test_a_folder_that_is_no_run_is_one_line(tmp_path):
     assert len(app.error) == 1
     assert "no training run" in app.error[0].value
     assert "--output" in app.info[0].value
+
+
+def test_the_samples_of_a_watched_run_are_shown_step_by_step(watched):
+    app = opened([str(watched)])
+    shown = html(app)
+    assert [box.label for box in app.selectbox] == ["Run", "Query"]
+    assert app.selectbox[1].options == [f"What is {HOSTILE}? (row 0)", f"What is {HOSTILE}? (row 7)"]
+    assert "It is gold." in shown
+    assert '<span class="step">step 0</span><span class="what">(nothing)</span>' in shown
+    lead = 'It is <mark class="decoded">&lt;i&gt;lead&lt;/i&gt;.</mark>'
+    assert f'<span class="step">step 10 to 20</span><span class="what">{lead}</span>' in shown
+    assert "words shared 67% · cosine 0.50" in shown
+    assert "<script>" not in shown
+    assert "was not watched" not in shown
+    app.selectbox[1].select_index(1).run()
+    steps = html(app)
+    assert '<span class="step">step 20</span><span class="what">It is gold.</span>' in steps
+    assert "words shared 100% · cosine 0.50" in steps
+
+
+def test_a_link_opens_a_sample_and_the_table_has_them_all(watched):
+    app = opened([str(watched)], sample=f"What is {HOSTILE}? (row 7)")
+    assert app.selectbox[1].value.endswith("(row 7)")
+    app.session_state[f"table-{watched.name}-samples"] = True
+    app.run()
+    frame = app.dataframe[0].value
+    assert list(frame) == ["step", "row", "query", "response", "decoded", "cosine", "shared"]
+    assert frame["shared"].round(3).tolist() == [0, 0, 0.667, 0.5, 0.667, 1]
+
+
+def test_the_curve_is_that_of_the_means(watched):
+    drawn = json.loads(opened([str(watched)]).get("plotly_chart")[1].proto.spec)["data"]
+    assert {line["name"]: line["x"] for line in drawn} == {SHARED: [0, 10, 20], COSINE: [0, 10, 20]}
+    lines = {line.name: list(line.y) for line in samples([0, 5], [None, 0.5], [None, None]).data}
+    assert lines == {SHARED: [0.5]}, "what is not known is not drawn"
+
+
+def test_a_run_that_was_not_watched_says_how_to(run, watched):
+    (watched / "watch/samples.jsonl").unlink()
+    assert "no sample was decoded" in html(opened([str(run)]))
+    (watched / "watch/texts.jsonl").unlink()
+    assert "--watch-every 100" in html(opened([str(run)]))
+
+
+def test_texts_without_responses_are_shown_without_marks(watched):
+    path = watched / "watch/samples.jsonl"
+    rows = [{**json.loads(line), "response": "", "cosine": None} for line in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    app = opened([str(watched)])
+    shown = html(app)
+    assert "It is &lt;i&gt;lead&lt;/i&gt;." in shown
+    assert "<mark" not in shown
+    assert "Its response" not in shown
+    assert len(app.get("plotly_chart")) == 1, "there is nothing to draw"
+
+
+def test_a_damaged_watch_is_one_line_and_the_rest_stands(watched):
+    path = watched / "watch/samples.jsonl"
+    path.write_text(path.read_text()[:-9])
+    app = opened([str(watched)])
+    assert len(app.error) == 1
+    assert "line 6" in app.error[0].value
+    assert '<div class="wb-value">training' in html(app)
+    assert [box.label for box in app.expander] == ["As a table", "What it was started with"]

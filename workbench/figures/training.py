@@ -1,4 +1,4 @@
-"""The losses of a training run over its steps, with the learning rate below them."""
+"""A training run over its steps: losses with the learning rate below them, and how its decoded samples come along."""
 
 from collections.abc import Mapping, Sequence
 
@@ -19,6 +19,7 @@ NAMES = {
     "loss_mntp": "masked next token",
     "loss_simcse": "SimCSE",
 }
+SHARED, COSINE = "words shared with the response", "cosine with the teacher’s vector"
 DASHES = ("solid", "dash", "dot", "dashdot")
 
 
@@ -36,7 +37,10 @@ def losses(rows: Sequence[Mapping[str, float | int]], *, log: bool = False, dark
     if any(RATE in row for row in rows):
         line = {"color": palette.muted(dark), "width": 2}
         figure.add_trace(_line(rows, RATE, "learning rate", line, legend=False), row=2, col=1)
-    _lay_out(figure, log, dark)
+    _lay_out(figure, 470, "training", dark)
+    figure.update_yaxes(title_text="loss", type="log" if log else "linear", row=1, col=1)
+    figure.update_yaxes(title_text="rate", rangemode="tozero", nticks=3, exponentformat="power", row=2, col=1)
+    figure.update_xaxes(title_text="step", separatethousands=True, row=2, col=1)
     return figure
 
 
@@ -66,7 +70,41 @@ def _line(
     )
 
 
-def _lay_out(figure: go.Figure, log: bool, dark: bool) -> None:
+def samples(
+    steps: Sequence[int],
+    shared: Sequence[float | None],
+    cosine: Sequence[float | None],
+    *,
+    dark: bool = False,
+) -> go.Figure:
+    """How close decoded samples are to their responses over the steps: words shared, cosine with the teacher's vector.
+
+    Each is a line where it is known at some step.
+    """
+    figure = go.Figure()
+    lines = ((SHARED, shared), (COSINE, cosine))
+    for number, (name, values) in enumerate(lines):
+        known = [(step, value) for step, value in zip(steps, values, strict=True) if value is not None]
+        if known:
+            line = {"color": palette.colour(number, dark), "width": 2, "dash": DASHES[number]}
+            figure.add_scatter(
+                x=[step for step, _ in known],
+                y=[value for _, value in known],
+                mode="lines+markers",
+                name=name,
+                line=line,
+                marker={"size": 6},
+                hovertemplate=f"step %{{x:,}}: %{{y:.2f}}<extra>{name}</extra>",
+            )
+    _lay_out(figure, 240, "samples", dark)
+    figure.update_xaxes(title_text="step", separatethousands=True)
+    figure.update_yaxes(title_text="mean", nticks=5)
+    figure.update_layout(showlegend=True)
+    return figure
+
+
+def _lay_out(figure: go.Figure, height: int, revision: str, dark: bool) -> None:
+    """What both figures look like; a zoom stays while the `revision` does."""
     axis = {
         "gridcolor": "rgba(128,128,128,.22)",
         "zeroline": False,
@@ -76,12 +114,9 @@ def _lay_out(figure: go.Figure, log: bool, dark: bool) -> None:
     }
     figure.update_xaxes(**axis)
     figure.update_yaxes(**axis)
-    figure.update_yaxes(title_text="loss", type="log" if log else "linear", row=1, col=1)
-    figure.update_yaxes(title_text="rate", rangemode="tozero", nticks=3, exponentformat="power", row=2, col=1)
-    figure.update_xaxes(title_text="step", separatethousands=True, row=2, col=1)
     figure.update_layout(
-        height=470,
-        uirevision="training",
+        height=height,
+        uirevision=revision,
         margin={"l": 0, "r": 0, "t": 28, "b": 0},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",

@@ -83,11 +83,11 @@ def lenses() -> None:
 
 
 def training() -> None:
-    """The losses of a training run."""
+    """The losses of a training run, and what its samples decoded to on the way."""
     from workbench.ui import training
 
     _choose()
-    training.page(loaders.run, loaders.known_runs())
+    training.page(loaders.run, loaders.watched, loaders.known_runs())
 
 
 def evaluation() -> None:

@@ -126,6 +126,16 @@ def readings(rows: Sequence[tuple[str, str, str, float]], chosen: int | None = N
     return f'<ul class="wb-steps">{"".join(items)}</ul>'
 
 
+def stretches(rows: Sequence[tuple[str, str, str]]) -> str:
+    """Readings over time as (when, reading, what is said beside it); the readings are HTML (from `marked`)."""
+    items = "".join(
+        f'<li><span class="step">{escape(when)}</span><span class="what">{reading or "(nothing)"}</span>'
+        f'<span class="sim">{escape(beside)}</span></li>'
+        for when, reading, beside in rows
+    )
+    return f'<ul class="wb-steps over-time">{items}</ul>'
+
+
 def hash_of(whole: str) -> str:
     """A hash cut to eight letters; the whole is its tooltip."""
     return f'<abbr title="{escape(whole)}">{escape(whole[:8])}</abbr>'

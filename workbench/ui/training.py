@@ -1,4 +1,4 @@
-"""The page *Training*: the losses of a run, while it trains or afterwards."""
+"""The page *Training*: a run's losses and decoded samples, while it trains or afterwards."""
 
 from __future__ import annotations
 
@@ -8,27 +8,32 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from workbench.figures.training import RATE, TOTAL, label, loss_names, losses
-from workbench.ui import parts, state
+from workbench.ui import parts, state, training_samples
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from workbench.training.history import History
+    from workbench.training.watched import Watch
 
 LEDE = (
-    "What a training run has logged: its losses over the steps, and the learning rate. A run is a folder with "
+    "What a training run has logged: its losses over the steps, the learning rate and, where it was watched, what "
+    "some queries decoded to on the way. A run is a folder with "
     "run.json and log.jsonl, as `workbench train` writes it; a run that is training is followed."
 )
 HINT = "Name the folder that was given to `workbench train … --output`."
-NO_SAMPLES = (
-    "Decoded texts are not shown here: training records losses alone. Open the finished embedder to decode."
-)
 EVERY = 5
 """Seconds between two looks at a run that trains."""
 
 
-def page(read: Callable[[str], History], runs: Sequence[str] = ()) -> None:
-    """Draws the page. `read(folder)` gives a run's history; `runs` are the folders to choose from, the newest first."""
+def page(
+    read: Callable[[str], History], watched: Callable[[str], Watch | None], runs: Sequence[str] = ()
+) -> None:
+    """Draws the page.
+
+    `read(folder)` gives a run's history, `watched(folder)` what was watched of it, or None; `runs` are the folders to
+    choose from, the newest first.
+    """
     parts.page_title("Training", LEDE.replace("`", ""))
     folder = st.selectbox(
         "Run",
@@ -45,9 +50,10 @@ def page(read: Callable[[str], History], runs: Sequence[str] = ()) -> None:
     with state.problems(HINT):
         history = read(folder)
     log = st.toggle("Logarithmic losses", key="log", bind="query-params")
-    st.fragment(_follow, run_every=EVERY if history.live else None)(folder, read, log, history.live)
+    every = EVERY if history.live else None
+    st.fragment(_follow, run_every=every)(folder, read, log, history.live)
+    st.fragment(training_samples.draw, run_every=every)(folder, watched)
     _settings(history)
-    parts.show(parts.note(NO_SAMPLES))
 
 
 def table(rows: Sequence[dict[str, float | int]]) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from workbench.ui.loaders.embedders import (
 from workbench.ui.loaders.evaluations import Evaluated, evaluated, known_evaluations
 from workbench.ui.loaders.lenses import Lenses
 from workbench.ui.loaders.readings import attend, judge, read
-from workbench.ui.loaders.runs import known_runs, run
+from workbench.ui.loaders.runs import known_runs, run, watched
 from workbench.ui.loaders.stores import map_sources
 
 __all__ = [
@@ -50,4 +50,5 @@ __all__ = [
     "source",
     "unload",
     "unload_folder",
+    "watched",
 ]

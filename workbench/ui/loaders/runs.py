@@ -11,6 +11,7 @@ from workbench.files import shipped
 
 if TYPE_CHECKING:
     from workbench.training.history import History
+    from workbench.training.watched import Watch
 
 
 def known_runs() -> list[str]:
@@ -29,3 +30,10 @@ def run(folder: str) -> History:
     from workbench.training.history import read_run
 
     return read_run(folder)
+
+
+def watched(folder: str) -> Watch | None:
+    """What was watched of the run in a folder; None where it was not watched."""
+    from workbench.training.watched import is_watched, read_watch
+
+    return read_watch(folder) if is_watched(folder) else None
