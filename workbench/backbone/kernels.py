@@ -18,3 +18,8 @@ def attention_kernel(device: torch.device, length: int) -> AbstractContextManage
     if device.type == "cpu" and length <= SHORT and torch.is_grad_enabled():
         return sdpa_kernel(SDPBackend.MATH)
     return nullcontext()
+
+
+def positions_at_once(device: torch.device) -> int:
+    """How many positions a training step keeps a graph for at once: few are enough to keep a CPU's cores busy."""
+    return 1024 if device.type == "cpu" else 8192

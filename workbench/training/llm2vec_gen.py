@@ -21,6 +21,7 @@ from workbench.training.batches import POOL, Batch, BatchOrder, Examples, Packed
 from workbench.training.config import LLM2VecGenTraining
 from workbench.training.corpus import Corpus
 from workbench.training.packing import read_packed
+from workbench.training.parts import split, summed
 from workbench.training.reductions import counts_over_all, own_token_loss, sum_over_all
 from workbench.training.run import Run
 from workbench.training.trainer import Batches, MethodTrainer, training_arguments
@@ -28,6 +29,8 @@ from workbench.training.watcher import watch
 
 __all__ = ["LLM2VecGenTraining", "train"]
 
+QUERY_SHARE = 0.25
+"""How much of a position's memory a query's token needs that is read without gradients: its keys and values."""
 FITTED, RIDGE = 4096, 0.01
 """Examples that a ridge start of W_a is fitted on, and its penalty."""
 
@@ -93,17 +96,27 @@ class TrainingStep(nn.Module):
         self.special = embedder.module
         self.recipe = config
         self._backbone = (embedder.backbone,)  # in a tuple: not a submodule, so neither trained nor saved
+        self._trained = [weight for weight in self.parameters() if weight.requires_grad]
 
     def forward(self, **inputs: Tensor) -> Losses:
-        batch = PackedBatch(**inputs) if "query_places" in inputs else Batch(**inputs)
-        if here().count == 1:
+        packs, special = "query_places" in inputs, self.special
+        batch = PackedBatch(**inputs) if packs else Batch(**inputs)
+        parts: list[Any] = [batch]
+        if isinstance(batch, Batch):
+            share = QUERY_SHARE if special.lora is None else 1.0
+            parts = split(batch, len(special.tokens) + special.n_compression, share)
+        if len(parts) == 1 and here().count == 1:
             return self.losses(batch)
         rows, counted = counts_over_all(*counts_of(batch))
-        _, align, recon = self.losses(batch)
-        own_rows, own_counted = counts_of(batch)
-        align, recon = align * (own_rows / rows), recon * (own_counted / counted)
-        total = self.recipe.w_align * align + self.recipe.w_recon * recon
-        return Losses(*map(sum_over_all, (total, align, recon)))
+
+        def part_of_losses(part: Batch | PackedBatch) -> Losses:
+            """A part's share in the means over the batch, of which every process has its own rows."""
+            _, align, recon = self.losses(part)
+            own_rows, own_counted = counts_of(part)
+            align, recon = align * (own_rows / rows), recon * (own_counted / counted)
+            return Losses(self.recipe.w_align * align + self.recipe.w_recon * recon, align, recon)
+
+        return Losses(*map(sum_over_all, summed(part_of_losses, parts, self._trained)))
 
     def losses(self, batch: Batch | PackedBatch) -> Losses:
         """The losses of rows that go through the backbone together."""
