@@ -18,6 +18,7 @@ PAGES = {
     "neighbourhoods": f"neighbourhoods?{TEXT}",
     "attention": f"attention?{TEXT}",
     "lenses": f"lenses?{TEXT}&causes=true&feeds=true",
+    "compare": f"compare?{TEXT}",
 }
 PAGES |= {"training": "training?run=data/embedders/gem", "evaluation": "evaluation"}
 IDLE = '[data-testid="stApp"][data-test-script-state="notRunning"]'

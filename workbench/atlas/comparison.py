@@ -1,6 +1,6 @@
 """Two embedders, or two states of one, on the same texts: whose neighbours stay, and how alike the spaces are."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple
@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from workbench.atlas.alignment import align, linear_cka, residual
-from workbench.atlas.neighbours import blocks, highest, unit
+from workbench.atlas.neighbours import blocks, highest, preserved, unit
 from workbench.atlas.projection import pca, umap
 from workbench.errors import WorkbenchError
 
@@ -76,7 +76,15 @@ class Nearness(NamedTuple):
 
     overlap: float
     """`Overlap.mean`."""
-    residual: float
+    residual: Against
+
+
+class LaidMap(NamedTuple):
+    """A map that was laid onto another one."""
+
+    coords: Float[np.ndarray, "n 2"]
+    kept: float
+    """The share of each text's 10 nearest neighbours that the map keeps (`preserved`), on average."""
 
 
 def overlap(left: Float[np.ndarray, "n d_l"], right: Float[np.ndarray, "m d_r"], k: int = 10) -> Overlap:
@@ -101,29 +109,23 @@ def compare(
     """
     found = overlap(left, right, k)
     one, other = unit(left), unit(right)
-    draw = np.random.default_rng(seed)
-    pairings = [draw.permutation(len(one)) for _ in range(SHUFFLES)]
-    measured = [
-        Against(measure(one, other), float(np.mean([measure(one, other[order]) for order in pairings])))
-        for measure in (linear_cka, residual)
-    ]
-    return Comparison(found, *measured)
+    return Comparison(found, _against(linear_cka, one, other, seed), _against(residual, one, other, seed))
 
 
 def approach(
-    sets: Sequence[Float[np.ndarray, "n _"]], to: Float[np.ndarray, "n d"], k: int = 10
+    sets: Sequence[Float[np.ndarray, "n _"]], to: Float[np.ndarray, "n d"], k: int = 10, seed: int = 0
 ) -> list[Nearness]:
     """How near each set, such as a step of a training run, has come to `to`, such as the last step.
 
     Raises WorkbenchError as `overlap` and `align` do.
     """
     last = unit(to)
-    return [Nearness(overlap(one, to, k).mean, residual(unit(one), last)) for one in sets]
+    return [Nearness(overlap(one, to, k).mean, _against(residual, unit(one), last, seed)) for one in sets]
 
 
 def maps(
     sets: Sequence[Float[np.ndarray, "n _"]], projection: Literal["PCA", "UMAP"] = "PCA", seed: int = 0
-) -> list[Float[np.ndarray, "n 2"]]:
+) -> list[LaidMap]:
     """A map of each set of vectors of the same texts, every one laid onto the first so that a text stands at about the
     same place in all of them: `align` in the plane, to the same spread. A map moves, turns and mirrors as a whole
     only; what still differs, the vectors differ in.
@@ -131,7 +133,16 @@ def maps(
     Raises WorkbenchError as `pca` and `align` do.
     """
     first, *others = [pca(vectors) if projection == "PCA" else umap(vectors, seed) for vectors in sets]
-    return [first, *(align(coords, first, same_spread=True).moved for coords in others)]
+    laid = [first, *(align(coords, first, same_spread=True).moved for coords in others)]
+    return [
+        LaidMap(coords, preserved(vectors, coords).mean) for coords, vectors in zip(laid, sets, strict=True)
+    ]
+
+
+def _against(measure: Callable[..., float], left: np.ndarray, right: np.ndarray, seed: int) -> Against:
+    draw = np.random.default_rng(seed)
+    shuffled = [measure(left, right[draw.permutation(len(right))]) for _ in range(SHUFFLES)]
+    return Against(measure(left, right), float(np.mean(shuffled)))
 
 
 def _nearest(normal: np.ndarray, k: int) -> np.ndarray:

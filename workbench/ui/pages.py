@@ -82,6 +82,14 @@ def lenses() -> None:
     lenses.page(loaders.Lenses(_choose().source))
 
 
+def compare() -> None:
+    """Two embedders, or two steps of a training run, on the same texts."""
+    from workbench.ui import compare
+
+    choice = _choose()
+    compare.page(loaders.comparisons(choice.name, choice.source, sidebar.others()))
+
+
 def training() -> None:
     """The losses of a training run, and what its samples decoded to on the way."""
     from workbench.ui import training
@@ -120,6 +128,7 @@ def _pages() -> dict[str, st.Page]:
         "neighbourhoods": (neighbourhoods, "Neighbourhoods", "scatter_plot"),
         "attention": (attention_masks, "Attention masks", "grid_on"),
         "lenses": (lenses, "Lenses", "biotech"),
+        "compare": (compare, "Compare", "compare_arrows"),
         "training": (training, "Training", "show_chart"),
         "evaluation": (evaluation, "Evaluation", "leaderboard"),
     }

@@ -54,6 +54,12 @@ def choose() -> Choice:
     return choice
 
 
+def others() -> list[str]:
+    """What else can be chosen: names of embedders that ship, then folders and hub ids that were opened."""
+    known = [*loaders.shipped_embedders(), *st.session_state.get(_OPENED, [])]
+    return [name for name in known if name != st.session_state.get(EMBEDDER)]
+
+
 def _radio(shipped: list[str]) -> str:
     """The name, folder or hub id that was chosen. The URL is kept by hand: bound, it would hold escaped labels."""
     opened: list[str] = st.session_state.setdefault(_OPENED, [])

@@ -2,6 +2,7 @@
 
 from workbench.ui.loaders.artifacts import Facts, Measured, facts, measured
 from workbench.ui.loaders.atlases import atlas, has_atlas
+from workbench.ui.loaders.comparisons import comparisons
 from workbench.ui.loaders.computed import Said, Tools
 from workbench.ui.loaders.embedders import (
     NAMES,
@@ -33,6 +34,7 @@ __all__ = [
     "Tools",
     "atlas",
     "attend",
+    "comparisons",
     "evaluated",
     "facts",
     "has_atlas",
