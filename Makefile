@@ -1,6 +1,6 @@
 # The commands of everyday work; each is one line that can be typed by hand.
 # Trainings resume in runs/, and what lies there finished is not trained again: `rm -rf runs` starts anew.
-.PHONY: check lint test bench fieldguide embedder gem teacher lifter figures app
+.PHONY: check lint test bench fieldguide embedder gem teacher lifter figures app audit
 
 check: lint test  ## what a change must pass
 
@@ -12,6 +12,9 @@ lint:
 
 test:
 	pytest
+
+audit:  ## dependencies: versions, licences, origins, and known vulnerabilities where pip-audit is installed
+	python .ci/audit.py
 
 bench:  ## speed and memory, as ratios
 	python -m benchmarks

@@ -82,7 +82,7 @@ def _collect(rows: list[Row], column: str, source: str, limit: int | None) -> Te
             continue
         if not isinstance(text, str):
             raise WorkbenchError(f"{source}, {where}: {column} is not text but {type(text).__name__}")
-        if not _encodes(text):
+        if not encodes(text):
             raise WorkbenchError(f"{source}, {where}: {column} holds half a character (a lone surrogate)")
         texts.append(text)
         others.append({key: value for key, value in values.items() if key != column})
@@ -104,7 +104,8 @@ def _choose_column(rows: list[Row], column: str | None, source: str) -> str:
     return column
 
 
-def _encodes(text: str) -> bool:
+def encodes(text: str) -> bool:
+    """False for a text with half a character in it (a lone surrogate), as bytes that are not UTF-8 leave behind."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:

@@ -60,12 +60,3 @@ def stored(value: Any, type: "pa.DataType") -> Any:
     if pa.types.is_integer(type):
         return int(value)
     return float(value) if pa.types.is_floating(type) else value
-
-
-def encodes(text: str) -> bool:
-    """False for a text with half a character in it, as bytes that are not UTF-8 leave behind."""
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from workbench.atlas.columns import encodes, stored
+from workbench.atlas.columns import stored
 from workbench.atlas.layout import check_metadata
 from workbench.atlas.stream import LeftOut, Survey, stream, survey
 from workbench.config import Config
 from workbench.errors import UsageError, WorkbenchError
 from workbench.files import hash_bytes
-from workbench.texts import COLUMNS
+from workbench.texts import COLUMNS, encodes
 
 
 @dataclass(frozen=True)

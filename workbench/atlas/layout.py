@@ -12,6 +12,7 @@ import numpy as np
 
 from workbench.config import Config
 from workbench.errors import UsageError, WorkbenchError
+from workbench.texts import encodes
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -128,10 +129,10 @@ def facts_in(schema: "pa.Schema", uri: str) -> StoreFacts:
 def check_metadata(names: list[str], source: str) -> None:
     """Raises UsageError for a metadata column whose name a store cannot have."""
     for name in names:
-        if name in OWN or name.startswith("_") or "." in name or not name:
+        if name in OWN or name.startswith("_") or "." in name or not name or not encodes(name):
             raise UsageError(
                 f"{source}: a column {name!r} cannot be metadata (a store's own are {', '.join(OWN)}; no dot, no "
-                "leading underscore); rename it, or name those to keep with --metadata"
+                "leading underscore, no half a character); rename it, or name those to keep with --metadata"
             )
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from workbench.atlas.columns import encodes, kind, storable, type_of
+from workbench.atlas.columns import kind, storable, type_of
 from workbench.errors import UsageError, WorkbenchError
 from workbench.files import parquet_errors
-from workbench.texts import Row
+from workbench.texts import Row, encodes
 
 if TYPE_CHECKING:
     import pyarrow as pa

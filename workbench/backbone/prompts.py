@@ -63,6 +63,8 @@ class Prompts:
         """
         if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
             raise UsageError("texts must be a list of strings")
+        for text in [*texts, instruction or ""]:
+            _refuse_half_characters(text)
         frame = self.frame(template, instruction)
         room = max_length - len(self._whole([""], frame)[0])
         if room < 1:
@@ -179,6 +181,15 @@ class Prompts:
                 return body[:size]
             size *= 2
         return body
+
+
+def _refuse_half_characters(text: str) -> None:
+    """UsageError for a text that no tokenizer takes: bytes that are not UTF-8 leave halves of characters behind."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        shown = ascii(text[max(error.start - 20, 0) : error.start + 20])
+        raise UsageError(f"a text holds half a character (a lone surrogate): {shown}") from error
 
 
 def eos_ids(prompts: Prompts, model: Any, name: str) -> tuple[int, ...]:

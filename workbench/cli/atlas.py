@@ -106,7 +106,7 @@ def _vector(given: str) -> "np.ndarray":
         return np.asarray(json.loads(given), dtype=np.float32)
     except FileNotFoundError as error:
         raise UsageError(f"no such file: {given}") from error
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise UsageError(
             f"the --vector is neither a .npy file nor a JSON list of numbers: {given[:60]}"
         ) from error

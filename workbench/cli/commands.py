@@ -24,7 +24,7 @@ from workbench.cli import (
     train,
 )
 from workbench.cli.say import error_line
-from workbench.errors import WorkbenchError
+from workbench.errors import UsageError, WorkbenchError
 from workbench.processes import alone
 
 INTERRUPTED = 130
@@ -95,6 +95,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read our output has gone
         return 0
+    except UnicodeEncodeError as error:
+        shown = ascii(str(error.object)[max(error.start - 20, 0) : error.start + 20])
+        error_line(f"this holds half a character (bytes that are not UTF-8), which cannot be written: {shown}")
+        return UsageError.exit_code
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
         error_line(f"{error.strerror or error}{where}")

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.cli import say
-from workbench.errors import UsageError
-from workbench.texts import TextTable
+from workbench.errors import UsageError, WorkbenchError
+from workbench.texts import TextTable, encodes
 
 if TYPE_CHECKING:
     from workbench.backbone import Backbone
@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 def own_responses(table: TextTable) -> list[str] | None:
     """The table's own responses where every row holds one, None where none does."""
     own = [row.get("response") for row in table.rows]
+    for number, response in enumerate(own, 1):
+        if isinstance(response, str) and not encodes(response):
+            raise WorkbenchError(
+                f"{table.source}: response {number} holds half a character (a lone surrogate)"
+            )
     if all(isinstance(response, str) for response in own):
         return [str(response) for response in own]
     if any(isinstance(response, str) for response in own):

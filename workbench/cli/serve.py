@@ -10,6 +10,14 @@ import typer
 from workbench.errors import WorkbenchError
 
 PACKAGE = Path(__file__).resolve().parents[1]
+SETTINGS = (
+    "--server.maxUploadSize=50",
+    "--server.enableXsrfProtection=true",
+    "--server.enableCORS=true",
+    "--browser.gatherUsageStats=false",
+    "--client.showErrorDetails=none",
+)
+"""What `.streamlit/config.toml` says in a checkout, for an app that is started anywhere."""
 
 
 def serve(
@@ -21,6 +29,7 @@ def serve(
         "--server.address=localhost",
         f"--server.port={port}",
         f"--server.headless={str(headless).lower()}",
+        *SETTINGS,
     ]
     return subprocess.call([sys.executable, "-m", "streamlit", "run", str(script()), *flags])
 

@@ -41,7 +41,9 @@ def evaluate(
     vectors = embedded(encode, [train.texts[row] for row in used], [train.where[row] for row in used])
     place = {row: number for number, row in enumerate(used)}
     tested = embedded(encode, test.texts, test.where)
-    labels, gold = np.array(train.labels), np.array(test.labels)
+    labels, gold = (
+        np.array(side.labels, dtype=object) for side in (train, test)
+    )  # text would lose a NUL at its end
     right, figures = np.zeros(len(gold)), []
     for rows in draws:
         guessed = _classify(vectors[[place[row] for row in rows]], labels[rows], tested)

@@ -12,7 +12,7 @@ from typing import Any
 
 from workbench.errors import UsageError, WorkbenchError
 from workbench.files import parse_json
-from workbench.texts import READERS, Row
+from workbench.texts import READERS, Row, encodes
 
 SUFFIXES = (".jsonl", ".csv", ".tsv", ".parquet")
 
@@ -56,13 +56,13 @@ class Table:
         if not isinstance(value, str):
             kind = "missing" if value is None else f"not text but {type(value).__name__}"
             raise WorkbenchError(f"{self.where(row)}: {column} is {kind}")
-        return value
+        return self._whole(row, column, value)
 
     def name(self, row: Row, column: str) -> str:
         """An id or a label as text: numbers count as their digits; WorkbenchError where it is missing or neither."""
         value = row.values.get(column)
         if isinstance(value, str) and value != "":
-            return value
+            return self._whole(row, column, value)
         if isinstance(value, bool | int | float) and value == value // 1:
             return str(int(value))
         kind = "missing" if value in (None, "") else f"neither text nor a whole number but {value!r}"
@@ -80,7 +80,12 @@ class Table:
         value = row.values.get(column)
         if not isinstance(value, list) or not all(isinstance(item, str | int) for item in value):
             raise WorkbenchError(f"{self.where(row)}: {column} is not a list of texts")
-        return [str(item) for item in value]
+        return [self._whole(row, column, str(item)) for item in value]
+
+    def _whole(self, row: Row, column: str, text: str) -> str:
+        if not encodes(text):
+            raise WorkbenchError(f"{self.where(row)}: {column} holds half a character (a lone surrogate)")
+        return text
 
 
 def read_table(source: str | Path, header: Sequence[str]) -> Table:
