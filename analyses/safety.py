@@ -44,8 +44,8 @@ def main(
     said = embedder.backbone.respond(queries, max_new_tokens=64)
     spaces = {
         "LLM2Vec-Gen": encoding.embedding.numpy(),
-        "MiniLM on the request": teacher.embed(queries),
-        "MiniLM on the response": teacher.embed(said),
+        "MiniLM, request": teacher.embed(queries),
+        "MiniLM, response": teacher.embed(said),
     }
     rows = [space_row(name, distances(vectors, refusals), kinds) for name, vectors in spaces.items()]
     shares = [

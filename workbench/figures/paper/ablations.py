@@ -1,0 +1,137 @@
+"""Ablations: the number of special tokens, the objectives, and GEM's mix ratio."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from workbench.figures import palette
+from workbench.figures.paper import intervals, style
+from workbench.figures.paper.figure import PaperFigure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+BLUE, ORANGE, GREEN = palette.OKABE_ITO[0], palette.OKABE_ITO[5], palette.OKABE_ITO[2]
+MEASURES = {"kept": "decoded facts kept", "two_hop": "two hops, R@1", "one_hop": "one hop, R@1",
+            "answer": "same answer, 1-NN"}  # fmt: skip
+
+
+def draw_tokens(results: dict[str, Any], width: float) -> Figure:
+    """Shares over the number of compression tokens: what is decoded, what is found, what is near."""
+    rows = results["data"]["rows"]
+    counts = [int(row["setting"].rpartition(" ")[2]) for row in rows]
+    panels, figure = _panels(width, 3, 1.5)
+    shown = (("kept",), ("one_hop", "two_hop"), ("answer",))
+    for axes, keys in zip(panels, shown, strict=True):
+        for key, colour, marker in zip(keys, (BLUE, ORANGE), "oD", strict=False):
+            name = MEASURES[key].partition(",")[0] if len(keys) > 1 else ""
+            intervals.upright(
+                axes, counts, [row[key] for row in rows], colour=colour, marker=marker, label=name
+            )
+        _share_axis(axes)
+        axes.set_xticks(counts)
+        axes.set_xlabel("compression tokens")
+        if len(keys) > 1:
+            axes.legend(loc="best")
+    style.panel_letters(panels, ["decoded facts kept", "passage found, R@1", MEASURES["answer"]])
+    return figure
+
+
+def draw_objectives(results: dict[str, Any], width: float) -> Figure:
+    """A panel for each measure: the objectives below each other."""
+    rows = results["data"]["rows"]
+    narrow = width < style.NARROW
+    names = [row["setting"] for row in rows]
+    figure = style.sheet(width, 1.9 if narrow else 1.05)
+    panels = figure.subplots(2 if narrow else 1, 2 if narrow else 4, sharey=True, squeeze=False).ravel()
+    colours = [palette.muted()] * (len(rows) - 1) + [BLUE]
+    for axes, key in zip(panels, MEASURES, strict=True):
+        for height, (row, colour) in enumerate(zip(rows, colours, strict=True)):
+            intervals.beside(axes, [height], [row[key]], colour=colour)
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.set_yticks(range(len(rows)), names)
+        axes.tick_params(axis="y", length=0)
+        axes.set_xlim(-0.03, 1.03)
+        axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+        axes.grid(visible=True, axis="x")
+    style.panel_letters(panels, list(MEASURES.values()))
+    return figure
+
+
+def draw_mix(results: dict[str, Any], width: float) -> Figure:
+    """Over the share of texts without special tokens: embedding quality, perplexity, facts answered without them."""
+    points, before = results["data"]["points"], results["data"]["before"]
+    mixes = [point["p"] for point in points]
+    panels, figure = _panels(width, 3, 1.55)
+    quality, perplexity, facts = panels
+    for key, colour, marker, name in (
+        ("kept", BLUE, "o", "facts through the bottleneck"), ("neighbours", GREEN, "D", MEASURES["answer"]),
+    ):  # fmt: skip
+        intervals.upright(
+            quality, mixes, [one[key] for one in points], colour=colour, marker=marker, label=name
+        )
+    _share_axis(quality, top=0.8)
+    quality.legend(loc="upper right")
+    intervals.upright(perplexity, mixes, [one["perplexity"] for one in points], colour=ORANGE)
+    intervals.reference(perplexity, before["perplexity"])
+    perplexity.grid(visible=True, axis="y")
+    intervals.upright(facts, mixes, [one["accuracy"] for one in points], colour=ORANGE)
+    intervals.reference(facts, before["accuracy"])
+    facts.grid(visible=True, axis="y")
+    for axes in panels:
+        axes.set_xlabel("p, share of texts without special tokens")
+        axes.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1], ["0", "0.2", "0.4", "0.6", "0.8", "1"])
+    style.panel_letters(panels, ["embedding quality", "perplexity", "facts right, plain"])
+    return figure
+
+
+def _panels(width: float, count: int, height: float) -> tuple[list[Axes], Figure]:
+    """Panels beside each other, or below each other in a column."""
+    narrow = width < style.NARROW
+    figure = style.sheet(width, height * count if narrow else height)
+    return list(figure.subplots(*((count, 1) if narrow else (1, count)), squeeze=False).ravel()), figure
+
+
+def _share_axis(axes: Axes, top: float = 1.0) -> None:
+    axes.set_ylim(0, top)
+    axes.grid(visible=True, axis="y")
+    axes.set_axisbelow(True)
+
+
+SPECIAL_TOKENS = PaperFigure(
+    "special_tokens",
+    "The number of compression tokens",
+    "LLM2Vec-Gen with 1 to 20 compression tokens, one short training each: {steps} steps of {batch} queries by the "
+    "shipped recipe without its closed-form alignment (the shipped embedder has 2,000 steps). (a) Of the {kept} "
+    "held-out facts that the model answers right, those that the embedding decodes to. (b) {one_hop} one-hop and "
+    "{two_hop} two-hop questions that find their passage first. (c) The nearest question has the same answer, of "
+    "{answer}. Lines are 95 % Wilson intervals over questions; another training may differ by more.",
+    "python -m analyses.llm2vec_gen_ablations tokens",
+    draw_tokens,
+)  # fmt: skip
+
+OBJECTIVES = PaperFigure(
+    "objectives",
+    "Both objectives, and each alone",
+    "LLM2Vec-Gen trained for alignment alone, for reconstruction alone and for both, one short training each "
+    "({steps} steps of {batch} queries by the shipped recipe without its closed-form alignment). Facts: {kept} "
+    "that the model answers right; {two_hop} two-hop and {one_hop} one-hop questions; {answer} questions that "
+    "share an answer. Lines are 95 % Wilson intervals over questions; another training may differ by more. Without "
+    "alignment the embedding is a random projection of the soft prompts.",
+    "python -m analyses.llm2vec_gen_ablations objectives",
+    draw_objectives,
+)  # fmt: skip
+
+MIX_RATIO = PaperFigure(
+    "mix_ratio",
+    "GEM's mix ratio",
+    "GEM with a share p of training texts without special tokens, one short training each ({steps} steps of "
+    "{batch} texts, next-token loss alone; the shipped embedder has 3,000 steps). (a) Of the {kept} facts that the "
+    "model knows, those that pass the bottleneck, and one-hop questions ({neighbours}) whose nearest other one has "
+    "the same answer. (b) Perplexity of {dialogues} held-out dialogues and (c) facts answered right ({accuracy} "
+    "asked), both without special tokens; dashed: the model before. Lines are 95 % intervals over questions "
+    "(Wilson) and dialogues (bootstrap); another training may differ by more.",
+    "python -m analyses.gem_ablations mix",
+    draw_mix,
+)  # fmt: skip

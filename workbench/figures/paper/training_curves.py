@@ -1,0 +1,120 @@
+"""A training run: its losses, how near its watched queries come, and what they decode to on the way."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from workbench.figures import palette
+from workbench.figures.paper import style
+from workbench.figures.paper.figure import PaperFigure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+
+LOSSES = {
+    "loss_align": ("alignment", palette.OKABE_ITO[0]),
+    "loss_recon": ("reconstruction", palette.OKABE_ITO[5]),
+}
+LINE = style.SMALLEST * 1.45 / 72
+"""Inches from one line of text to the next."""
+INDENT = 0.42
+"""Inches that steps take before what is decoded at them."""
+
+
+class Line(NamedTuple):
+    """A line of the samples: what stands at the left edge, and the text behind it."""
+
+    left: str
+    text: str
+    colour: str
+
+
+def draw(results: dict[str, Any], width: float) -> Figure:
+    """Losses and watched queries above, decoded samples below."""
+    data = results["data"]
+    narrow = width < style.NARROW
+    lines = _lines(data["samples"], width)
+    above, below = 3.0 if narrow else 1.6, (len(lines) + 2) * LINE
+    figure = style.sheet(width, above + below)
+    top, bottom = figure.subfigures(2, 1, height_ratios=[above, below])
+    panels = top.subplots(*((2, 1) if narrow else (1, 2)), squeeze=False).ravel()
+    _losses(panels[0], data["losses"])
+    _watched(panels[1], data["watched"])
+    style.panel_letters(panels, ["losses", "watched queries"])
+    _write(bottom, lines, width, below)
+    return figure
+
+
+def _losses(axes: Axes, rows: list[dict[str, float]]) -> None:
+    for key, (name, colour) in LOSSES.items():
+        axes.plot([row["step"] for row in rows], [row[key] for row in rows], color=colour, label=name)
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    ticks = [tick for tick in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10) if low <= tick <= high]
+    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.set_yticks([], minor=True)
+    axes.grid(visible=True, axis="y")
+    axes.set_xlabel("step")
+    axes.legend(loc="best")
+
+
+def _watched(axes: Axes, rows: list[dict[str, Any]]) -> None:
+    steps = [row["step"] for row in rows]
+    axes.fill_between(
+        steps, [row["low"] for row in rows], [row["high"] for row in rows], color=palette.OKABE_ITO[0],
+        alpha=0.18, linewidth=0,
+    )  # fmt: skip
+    axes.plot(
+        steps, [row["cosine"] for row in rows], color=palette.OKABE_ITO[0], label="cosine with the target"
+    )
+    axes.plot(
+        steps, [row["exact"] for row in rows], color=palette.OKABE_ITO[2], linestyle=(0, (4, 1.5)),
+        label="decoded = response",
+    )  # fmt: skip
+    axes.set_ylim(min(0.0, *(row["low"] for row in rows)), 1.02)
+    axes.grid(visible=True, axis="y")
+    axes.set_xlabel("step")
+    axes.legend(loc="lower right")
+
+
+def _lines(samples: list[dict[str, Any]], width: float) -> list[Line]:
+    """The samples as lines that fit: each query, what it decodes to at each step, and the response, then a gap."""
+    lines = []
+    letters = style.letters_in(width - INDENT - 0.1) - 2
+    for sample in samples:
+        lines += _wrapped("query", sample["query"], letters, palette.ink())
+        for decoded in sample["decoded"]:
+            right = decoded["text"] == sample["response"]
+            colour = palette.OKABE_ITO[2] if right else palette.muted()
+            lines += _wrapped(f"{decoded['step']:,}", decoded["text"] or "(nothing)", letters, colour)
+        lines += [*_wrapped("response", sample["response"], letters, palette.OKABE_ITO[0]), Line("", "", "")]
+    return lines[:-1]
+
+
+def _wrapped(left: str, text: str, letters: int, colour: str) -> list[Line]:
+    parts = textwrap.wrap(" ".join(text.split()), letters, max_lines=2, placeholder=" …") or [""]
+    return [Line(left if number == 0 else "", part, colour) for number, part in enumerate(parts)]
+
+
+def _write(part: SubFigure, lines: list[Line], width: float, height: float) -> None:
+    small: dict[str, Any] = {"fontsize": style.SMALLEST, "va": "top"}
+    part.text(0.01, 1 - 0.3 * LINE / height, "(c) decoded at the steps", fontsize=style.NORMAL, va="top")
+    for number, line in enumerate(lines):
+        up = 1 - (number + 1.7) * LINE / height
+        part.text(INDENT / width, up, line.left, ha="right", color=palette.muted(), **small)
+        part.text((INDENT + 0.06) / width, up, line.text, color=line.colour or palette.ink(), **small)
+
+
+FIGURE = PaperFigure(
+    "training_curves",
+    "A training, and what its queries decode to",
+    "LLM2Vec-Gen's training of {steps:,} steps of {batch} queries. (a) Both losses, means of {every} steps; "
+    "alignment is the squared error ({reduction} over dimensions). (b) {samples} watched queries of the training "
+    "corpus, looked at {looks} times: the mean cosine of their embeddings with {teacher}'s vectors of the model's "
+    "responses (band: 95 % bootstrap interval over the queries), and the share that decodes to the response word "
+    "by word. (c) What the first {shown} of them, in the corpus' order, decode to (green: the response itself).",
+    "python -m analyses.training_curves",
+    draw,
+)  # fmt: skip
