@@ -93,7 +93,8 @@ def test_the_map_opens_without_torch(use_shipped):
     import sys
 
     code = (
-        "import sys; from workbench.ui import attention, decoded, loaders, neighbourhoods, overview, pages, training;"
+        "import sys; from workbench.ui import attention, compare, decoded, loaders, neighbourhoods, overview, pages;"
+        "from workbench.ui import training;"
         "loaders.atlas();"
         "heavy = {'torch', 'transformers', 'umap', 'sklearn'} & set(sys.modules); sys.exit(', '.join(heavy) or 0)"
     )

@@ -87,7 +87,7 @@ def compare() -> None:
     from workbench.ui import compare
 
     choice = _choose()
-    compare.page(loaders.comparisons(choice.name, choice.source, sidebar.others()))
+    compare.page(loaders.open_comparison(choice.name, choice.source, sidebar.others()))
 
 
 def training() -> None:
@@ -104,6 +104,15 @@ def evaluation() -> None:
 
     _choose()
     evaluation.page(loaders.evaluated, loaders.known_evaluations())
+
+
+def figures() -> None:
+    """The figures of the paper; no model is loaded for them."""
+    from workbench.figures.paper.registry import FIGURES
+    from workbench.ui import figures
+
+    _choose()
+    figures.page({figure.name: figure.title for figure in FIGURES}, loaders.paper_figure)
 
 
 def _choose() -> sidebar.Choice:
@@ -131,6 +140,7 @@ def _pages() -> dict[str, st.Page]:
         "compare": (compare, "Compare", "compare_arrows"),
         "training": (training, "Training", "show_chart"),
         "evaluation": (evaluation, "Evaluation", "leaderboard"),
+        "figures": (figures, "Figures", "image"),
     }
     return {
         path: st.Page(draw, title=title, icon=f":material/{icon}:", url_path=path, default=path == "overview")

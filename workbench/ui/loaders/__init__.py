@@ -2,7 +2,7 @@
 
 from workbench.ui.loaders.artifacts import Facts, Measured, facts, measured
 from workbench.ui.loaders.atlases import atlas, has_atlas
-from workbench.ui.loaders.comparisons import comparisons
+from workbench.ui.loaders.comparisons import open_comparison
 from workbench.ui.loaders.computed import Said, Tools
 from workbench.ui.loaders.embedders import (
     NAMES,
@@ -18,12 +18,14 @@ from workbench.ui.loaders.embedders import (
 )
 from workbench.ui.loaders.evaluations import Evaluated, evaluated, known_evaluations
 from workbench.ui.loaders.lenses import Lenses
+from workbench.ui.loaders.papers import Drawn, paper_figure
 from workbench.ui.loaders.readings import attend, judge, read
 from workbench.ui.loaders.runs import known_runs, run, watched
 from workbench.ui.loaders.stores import map_sources
 
 __all__ = [
     "NAMES",
+    "Drawn",
     "Evaluated",
     "Facts",
     "Lenses",
@@ -34,7 +36,6 @@ __all__ = [
     "Tools",
     "atlas",
     "attend",
-    "comparisons",
     "evaluated",
     "facts",
     "has_atlas",
@@ -46,6 +47,8 @@ __all__ = [
     "loaded",
     "map_sources",
     "measured",
+    "open_comparison",
+    "paper_figure",
     "read",
     "run",
     "shipped_embedders",

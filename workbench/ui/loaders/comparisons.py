@@ -37,7 +37,7 @@ class Part(NamedTuple):
     truncated: int
 
 
-def comparisons(name: str, at: Source, others: Sequence[str]) -> Opened:
+def open_comparison(name: str, at: Source, others: Sequence[str]) -> Opened:
     """What can be compared with the embedder of the sidebar; `others` are the names to choose from."""
     from workbench.atlas.corpus import hold
 
