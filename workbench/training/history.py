@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import UsageError
-from workbench.training.run import Run
+from workbench.training.run import ARTIFACT, Run
 
 FRESH = 180
 """A run without its artifact that logged within so many seconds counts as training."""
-ARTIFACT = "config.json"
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ from workbench.files import atomic_path, read_json, write_json
 
 COMPLETE = "complete"
 """A checkpoint without this file was interrupted while it was written."""
+ARTIFACT = "config.json"
+"""The last file of what a run leads to: with it and without checkpoints, the run is finished."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ class Run:
         """Take up a run with these settings; the checkpoint to resume from, or None to start afresh.
 
         Raises UsageError where the folder holds a run with other settings and `resume` is set; without `resume`,
-        that run's checkpoints and log are removed.
+        that run's checkpoints and log are removed, and what it led to where its settings were others: what resumes
+        later must not take that for its own end. The log of a finished run stays whole.
         """
         if self.folder.exists() and not self.folder.is_dir():
             raise UsageError(f"{self.folder} is a file; training writes into a folder")
@@ -43,12 +46,15 @@ class Run:
         if not resume:
             shutil.rmtree(self.checkpoints, ignore_errors=True)
             self.log.unlink(missing_ok=True)
+            if self.record.is_file() and self.settings() != settings:
+                (self.folder / ARTIFACT).unlink(missing_ok=True)
         elif self.record.is_file():
             self._refuse_other(settings)
         self.folder.mkdir(parents=True, exist_ok=True)
         write_json(self.record, settings)
         latest = self._latest()
-        self._cut_log(after=(_step(latest) or 0) if latest else 0)
+        if not resume or latest or not (self.folder / ARTIFACT).is_file():
+            self._cut_log(after=(_step(latest) or 0) if latest else 0)
         return str(latest) if latest else None
 
     def write_log(self, line: dict[str, Any]) -> None:

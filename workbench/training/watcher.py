@@ -21,6 +21,7 @@ from workbench.embedders.encoding import Encoding
 from workbench.embedders.llm2vec_gen import LLM2VecGen
 from workbench.errors import UsageError, WorkbenchError
 from workbench.files import atomic_path
+from workbench.processes import agreed
 from workbench.training.config import WatchedTraining
 from workbench.training.corpus import Corpus
 from workbench.training.run import Run
@@ -58,7 +59,8 @@ def watch(
     What was watched behind `checkpoint`, from which the run goes on, is dropped and looked at again. Raises UsageError
     where the run up to there was watched on other texts.
     """
-    cut_watch(run.folder, after=int(checkpoint.rpartition("-")[2]) if checkpoint else None)
+    after = int(checkpoint.rpartition("-")[2]) if checkpoint else None
+    agreed(lambda: cut_watch(run.folder, after=after))
     if config.watch_every:
         trainer.add_callback(Watcher(embedder, corpus, config, run))
 
@@ -67,7 +69,7 @@ class Watcher(TrainerCallback):
     """Writes the watched texts once, then look by look; each file is whole or absent.
 
     The look at a step comes before its checkpoint, so a resumed run has all looks up to there. Where watching begins
-    with the resumed run, it begins at the step where that run stands.
+    with the resumed run, it begins at the step where that run stands. Of several processes, the first looks.
     """
 
     def __init__(self, embedder: Embedder, corpus: Corpus, config: WatchedTraining, run: Run) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from workbench.decoding.samples import Progress, Stretch, progress, shared, stretches
+from workbench.decoding.samples import Stretch, progress, shared, stretches
 from workbench.figures.training import samples as curve
 from workbench.ui import parts, state
 
@@ -36,7 +36,7 @@ def draw(folder: str, read: Callable[[str], Watch | None]) -> None:
         elif not watch.samples:
             parts.empty(NOTHING_DECODED)
         else:
-            _curve(progress(watch.samples))
+            _curve(watch)
             _one_query(watch)
             parts.table_of(lambda: table(watch.samples), f"{watch.folder.name}-samples")
 
@@ -49,7 +49,9 @@ def table(samples: list[Sample]) -> pd.DataFrame:
     return frame.assign(shared=[shared(sample) for sample in samples])
 
 
-def _curve(steps: list[Progress]) -> None:
+def _curve(watch: Watch) -> None:
+    """The means of the samples, where there is anything to compare them with."""
+    steps = progress(watch.samples)
     if all(one.shared is None and one.cosine is None for one in steps):
         return
     figure = curve(
@@ -59,6 +61,12 @@ def _curve(steps: list[Progress]) -> None:
         dark=state.is_dark(),
     )
     st.plotly_chart(figure, width="stretch", key="samples", config={"displaylogo": False})
+    count = len({sample.row for sample in watch.samples})
+    parts.show(
+        parts.note(
+            f"Means over the queries that are decoded, {count:,} of {len(watch.texts):,} watched ones."
+        )
+    )
 
 
 def _one_query(watch: Watch) -> None:
