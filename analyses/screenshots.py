@@ -20,7 +20,11 @@ PAGES = {
     "lenses": f"lenses?{TEXT}&causes=true&feeds=true",
     "compare": f"compare?{TEXT}",
 }
-PAGES |= {"training": "training?run=data/embedders/gem", "evaluation": "evaluation"}
+PAGES |= {
+    "training": "training?run=data/embedders/gem",
+    "evaluation": "evaluation",
+    "figures": "figures?figure=neighbourhoods",
+}
 IDLE = '[data-testid="stApp"][data-test-script-state="notRunning"]'
 
 

@@ -200,11 +200,12 @@ def table_of(
         table = frame() if callable(frame) else frame
         st.dataframe(table, hide_index=True, width="stretch", height=min(400, 38 + 35 * max(len(table), 1)))
         with st.container(horizontal=True, gap="small"):
-            _download("CSV", as_csv(table), f"{name}.csv", "text/csv")
-            _download("Parquet", as_parquet(table), f"{name}.parquet", "application/vnd.apache.parquet")
+            download("CSV", as_csv(table), f"{name}.csv", "text/csv")
+            download("Parquet", as_parquet(table), f"{name}.parquet", "application/vnd.apache.parquet")
 
 
-def _download(label: str, data: bytes, file: str, kind: str) -> None:
+def download(label: str, data: bytes, file: str, kind: str) -> None:
+    """A link that downloads `data`; `file` names it, and must be given once on a page. `kind` is its MIME type."""
     icon = ":material/download:"
     st.download_button(
         label, data, file, kind, key=f"download-{file}", on_click="ignore", type="tertiary", icon=icon

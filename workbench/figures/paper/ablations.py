@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BLUE, ORANGE, GREEN = palette.OKABE_ITO[0], palette.OKABE_ITO[5], palette.OKABE_ITO[2]
-MEASURES = {"kept": "decoded facts kept", "two_hop": "two hops, R@1", "one_hop": "one hop, R@1",
-            "answer": "same answer, 1-NN"}  # fmt: skip
+MEASURES = {"kept": "facts kept", "two_hop": "two hops", "one_hop": "one hop", "answer": "same answer"}
 
 
 def draw_tokens(results: dict[str, Any], width: float) -> Figure:
@@ -25,7 +24,7 @@ def draw_tokens(results: dict[str, Any], width: float) -> Figure:
     shown = (("kept",), ("one_hop", "two_hop"), ("answer",))
     for axes, keys in zip(panels, shown, strict=True):
         for key, colour, marker in zip(keys, (BLUE, ORANGE), "oD", strict=False):
-            name = MEASURES[key].partition(",")[0] if len(keys) > 1 else ""
+            name = MEASURES[key] if len(keys) > 1 else ""
             intervals.upright(
                 axes, counts, [row[key] for row in rows], colour=colour, marker=marker, label=name
             )
@@ -34,7 +33,7 @@ def draw_tokens(results: dict[str, Any], width: float) -> Figure:
         axes.set_xlabel("compression tokens")
         if len(keys) > 1:
             axes.legend(loc="best")
-    style.panel_letters(panels, ["decoded facts kept", "passage found, R@1", MEASURES["answer"]])
+    style.panel_letters(panels, [MEASURES["kept"], "passage found first", MEASURES["answer"]])
     return figure
 
 
@@ -66,12 +65,12 @@ def draw_mix(results: dict[str, Any], width: float) -> Figure:
     panels, figure = _panels(width, 3, 1.55)
     quality, perplexity, facts = panels
     for key, colour, marker, name in (
-        ("kept", BLUE, "o", "facts through the bottleneck"), ("neighbours", GREEN, "D", MEASURES["answer"]),
+        ("kept", BLUE, "o", "facts through the bottleneck"), ("neighbours", GREEN, "D", "nearest has the same answer"),
     ):  # fmt: skip
         intervals.upright(
             quality, mixes, [one[key] for one in points], colour=colour, marker=marker, label=name
         )
-    _share_axis(quality, top=0.8)
+    _share_axis(quality)
     quality.legend(loc="upper right")
     intervals.upright(perplexity, mixes, [one["perplexity"] for one in points], colour=ORANGE)
     intervals.reference(perplexity, before["perplexity"])
@@ -79,6 +78,8 @@ def draw_mix(results: dict[str, Any], width: float) -> Figure:
     intervals.upright(facts, mixes, [one["accuracy"] for one in points], colour=ORANGE)
     intervals.reference(facts, before["accuracy"])
     facts.grid(visible=True, axis="y")
+    for axes in panels[1:]:
+        intervals.keep_inside(axes)
     for axes in panels:
         axes.set_xlabel("p, share of texts without special tokens")
         axes.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1], ["0", "0.2", "0.4", "0.6", "0.8", "1"])
@@ -93,8 +94,9 @@ def _panels(width: float, count: int, height: float) -> tuple[list[Axes], Figure
     return list(figure.subplots(*((count, 1) if narrow else (1, count)), squeeze=False).ravel()), figure
 
 
-def _share_axis(axes: Axes, top: float = 1.0) -> None:
-    axes.set_ylim(0, top)
+def _share_axis(axes: Axes) -> None:
+    axes.set_ylim(0, 1)
+    axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
     axes.grid(visible=True, axis="y")
     axes.set_axisbelow(True)
 

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+LINEAR = 0.01
+MARKS = (-10.0, -1.0, -0.1, 0.0, 0.1, 1.0, 10.0)
+
 
 def draw(results: dict[str, Any], width: float) -> Figure:
     """Special tokens by decoded tokens on the left, predicted against real effects on the right."""
@@ -29,22 +32,38 @@ def draw(results: dict[str, Any], width: float) -> Figure:
 
 
 def _map(axes: Axes, labels: list[str], tokens: list[str], values: np.ndarray) -> None:
+    """Colours by the root of an effect: most of them are small."""
     top = float(np.nanmax(np.abs(values), initial=0)) or 1.0
-    mesh = style.cells(axes, values, top=top, around_zero=True)
+    mesh = style.cells(axes, np.sign(values) * np.sqrt(np.abs(values)), top=top**0.5, around_zero=True)
     axes.set_xticks(range(len(tokens)), [style.shorten(token, 12) for token in tokens], rotation=90)
     axes.set_yticks(range(len(labels)), labels)
-    figure = axes.figure
-    bar = figure.colorbar(mesh, ax=axes, pad=0.02, aspect=25)
-    bar.set_label("log-probability lost without it")
+    bar = axes.figure.colorbar(mesh, ax=axes, pad=0.02, aspect=25)
+    marks = np.array([-1, -0.25, -0.05, 0, 0.05, 0.25, 1]) * top
+    bar.set_ticks(list(np.sign(marks) * np.sqrt(np.abs(marks))), labels=[_signed(mark) for mark in marks])
+    bar.set_label("log-probability lost")
     bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
 
 
 def _check(axes: Axes, predicted: np.ndarray, real: np.ndarray) -> None:
+    """Both axes are linear around 0 and logarithmic beyond."""
+    from matplotlib.ticker import NullLocator
+
     axes.axhline(0, color=palette.muted(), linewidth=0.5)
     axes.axvline(0, color=palette.muted(), linewidth=0.5)
     axes.plot(predicted, real, "o", color=palette.OKABE_ITO[0], markersize=2.2, alpha=0.35, markeredgewidth=0)
+    largest = float(np.abs(np.concatenate([predicted, real])).max(initial=LINEAR)) * 1.5
+    marks = [mark for mark in MARKS if abs(mark) <= largest]
+    axes.set_xscale("symlog", linthresh=LINEAR)
+    axes.set_yscale("symlog", linthresh=LINEAR)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_ticks(marks, labels=[_signed(mark) for mark in marks])
+        axis.set_minor_locator(NullLocator())
     axes.set_xlabel("predicted: replaced by nothing")
     axes.set_ylabel("real: replaced by other texts’")
+
+
+def _signed(value: float) -> str:
+    return f"{value:.2g}".replace("-", "−")
 
 
 FIGURE = PaperFigure(

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workbench.errors import UsageError
 from workbench.figures.paper import style, table
-from workbench.files import atomic_path, write_json
+from workbench.figures.paper.results import save_results
+from workbench.files import atomic_path
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -48,7 +49,7 @@ def write_figure(
         with atomic_path(folder / f"{figure.name}.{kind}") as temporary:
             temporary.write_bytes(content)
         written.append(folder / f"{figure.name}.{kind}")
-    write_json(folder / f"{figure.name}.json", results)
+    save_results(folder / f"{figure.name}.json", results)
     return [*written, folder / f"{figure.name}.json"]
 
 

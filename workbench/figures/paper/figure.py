@@ -39,16 +39,20 @@ class PaperFigure:
 
     def results(self, path: Path | None = None) -> Results:
         """Its results, from a file or the shipped data; UsageError with the command that measures them if none are."""
-        path = path or results_path(self.name)
+        path = path or self.path()
         if not path.is_file():
             raise UsageError(
                 f"the figure {self.name} has no results at {path}: `{self.command}` measures them"
             )
         return read_results(path, self.name)
 
+    def path(self) -> Path:
+        """Where its results lie in the shipped data; they need not be there."""
+        return results_path(self.name)
+
     def is_measured(self) -> bool:
         """Whether its results are in the shipped data."""
-        return results_path(self.name).is_file()
+        return self.path().is_file()
 
     def drawn(self, results: Results, width: float) -> Figure:
         """The figure, so many inches wide; WorkbenchError in one line where the results do not fit it."""

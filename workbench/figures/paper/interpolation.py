@@ -28,7 +28,7 @@ def draw(results: dict[str, Any], width: float) -> Figure:
     """A row for each step, the first text on top: its reading, its cosine beside others', its score."""
     data = results["data"]
     steps, threshold = data["steps"], data["threshold"]
-    share = 0.56 if width < style.NARROW else 0.62
+    share = 0.56 if width < style.NARROW else 0.5
     letters = style.letters_in(width * share - 0.35)
     said = [
         textwrap.wrap(step["text"], letters, max_lines=3, placeholder=" …") or ["(nothing)"] for step in steps
@@ -49,7 +49,8 @@ def draw(results: dict[str, Any], width: float) -> Figure:
             axes.plot(values, rows, MARKS[level], color=colour, markersize=4, label=level if rows else None)
     scores.axvline(threshold, color=palette.muted(), linewidth=0.7, linestyle=(0, (3, 2)))
     cosines.set(xlim=(min(0, *(step["cosine"] for step in steps)) - 0.06, 1.06), xlabel="cosine")
-    scores.set(xlim=(min(0, *(step["score"] for step in steps)) - 0.4, None), xlabel="score")
+    top = max(threshold, *(step["score"] for step in steps))
+    scores.set(xlim=(min(0, *(step["score"] for step in steps)) - 0.08 * top, 1.12 * top), xlabel="score")
     for axes in (cosines, scores):
         axes.tick_params(axis="y", length=0, labelleft=False)
         axes.grid(axis="x")
@@ -77,7 +78,7 @@ def _write(axes: Axes, steps: list[dict[str, Any]], said: list[list[str]]) -> No
     axes.set_xlim(0, 1)
     axes.set_xticks([])
     axes.tick_params(axis="y", length=0)
-    axes.set_yticks(range(len(steps)), [f"{step['share']:.0%}" for step in steps])
+    axes.set_yticks(range(len(steps)), [f"{100 * step['share']:.3g} %" for step in steps])
     axes.spines[:].set_visible(False)
     before = None
     for place, (step, lines) in enumerate(zip(steps, said, strict=True)):

@@ -18,7 +18,7 @@ Shown = Mapping[str, Any]
 
 def beside(
     axes: Axes,
-    at: Sequence[float],
+    at: Sequence[float | int],
     shown: Sequence[Shown],
     *,
     colour: str,
@@ -31,7 +31,7 @@ def beside(
 
 def upright(
     axes: Axes,
-    at: Sequence[float],
+    at: Sequence[float | int],
     shown: Sequence[Shown],
     *,
     colour: str,
@@ -47,7 +47,7 @@ def upright(
     _marks(axes, at, shown, colour, marker, label, lying=False)
 
 
-def reference(axes: Axes, value: float, *, lying: bool = True) -> None:
+def reference(axes: Axes, value: float | int, *, lying: bool = True) -> None:
     """A dashed grey line for what the marks are to be compared with."""
     style: dict[str, Any] = {
         "color": palette.muted(),
@@ -58,9 +58,16 @@ def reference(axes: Axes, value: float, *, lying: bool = True) -> None:
     (axes.axhline if lying else axes.axvline)(value, **style)
 
 
+def keep_inside(axes: Axes) -> None:
+    """Fixes the ticks that lie within the limits as they are now: matplotlib also lays out those beyond."""
+    for axis, limits in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
+        low, high = sorted(limits)
+        axis.set_ticks([tick for tick in axis.get_majorticklocs() if low <= tick <= high])
+
+
 def _marks(
     axes: Axes,
-    at: Sequence[float],
+    at: Sequence[float | int],
     shown: Sequence[Shown],
     colour: str,
     marker: str,

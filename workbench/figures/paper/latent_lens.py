@@ -19,16 +19,19 @@ LINES = ((palette.OKABE_ITO[0], "o-"), (palette.OKABE_ITO[6], "s--"))
 
 
 def draw(results: dict[str, Any], width: float) -> Figure:
-    """A table for each text, one below the other, and the shares by layer."""
+    """A table for each text, and below them the shares by layer."""
     data = results["data"]
     tables = data["tables"]
-    tall, below = max(len(table["labels"]) for table in tables) * ROW + 0.3, 1.45
-    figure = style.sheet(width, tall * len(tables) + below)
-    panels = list(figure.subplots(len(tables) + 1, 1, height_ratios=[tall] * len(tables) + [below]))
+    narrow = width < style.NARROW
+    tall, below = max(len(table["labels"]) for table in tables) * ROW + 0.3, 1.4
+    figure = style.sheet(width, tall * (len(tables) if narrow else 1) + below)
+    panels, inches = style.tables_above(figure, len(tables), tall, below)
+    letters = style.letters_in(inches - 0.5, style.NORMAL)
     for axes, table in zip(panels, tables, strict=False):
-        _contexts(axes, table, width - 0.75)
+        _contexts(axes, table, inches - 0.85)
     _shares(panels[-1], data["layers"], data["shares"])
-    style.panel_letters(panels, [*(table["text"] for table in tables), "nearest contexts that name"])
+    titles = [style.shorten(table["text"], letters) for table in tables]
+    style.panel_letters(panels, [*titles, "nearest contexts that name"])
     return figure
 
 
@@ -57,7 +60,7 @@ def around(snippet: str, letters: int) -> str:
 
 
 def _contexts(axes: Axes, table: dict[str, Any], inches: float) -> None:
-    letters = int(style.letters_in(inches) * 0.97)
+    letters = style.letters_in(inches)
     for row, (snippet, cosine) in enumerate(zip(table["snippets"], table["cosines"], strict=True)):
         colour = palette.ink() if row == 0 or snippet != table["snippets"][row - 1] else palette.muted()
         axes.text(0.005, row, around(snippet, letters), va="center", fontsize=style.SMALLEST, color=colour)
@@ -75,10 +78,10 @@ def _shares(axes: Axes, layers: list[int], shares: dict[str, list[list[float]]])
         axes.fill_between(layers, low, high, color=colour, alpha=0.2, linewidth=0)
         axes.plot(layers, mean, mark, color=colour, label=name)
     top = max(bounds[2] for found in shares.values() for bounds in found)
-    axes.set(xlabel="layer", ylabel="share", ylim=(-0.03 * top, top * 1.3))
+    axes.set(xlabel="layer", ylabel="share", ylim=(-0.03 * top, top * 1.45))
     axes.set_xticks(layers)
     axes.grid(axis="y")
-    axes.legend(loc="upper left", ncols=2)
+    axes.legend(loc="upper left")
 
 
 FIGURE = PaperFigure(

@@ -32,13 +32,7 @@ def draw(results: dict[str, Any], width: float) -> Figure:
     rows = max(len(table["labels"]) for table in tables)
     tall, below = rows * ROW + 0.3, 2.0 if narrow else 1.4
     figure = style.sheet(width, tall * (len(tables) if narrow else 1) + below)
-    if narrow:
-        panels = list(figure.subplots(len(tables) + 1, 1, height_ratios=[tall] * len(tables) + [below]))
-    else:
-        grid = figure.add_gridspec(2, len(tables), height_ratios=[tall, below])
-        panels = [figure.add_subplot(grid[0, place]) for place in range(len(tables))]
-        panels.append(figure.add_subplot(grid[1, :]))
-    inches = width if narrow else width / len(tables)
+    panels, inches = style.tables_above(figure, len(tables), tall, below)
     for axes, table in zip(panels, tables, strict=False):
         _words(axes, table, inches - 0.35)
     _shares(
@@ -50,10 +44,9 @@ def draw(results: dict[str, Any], width: float) -> Figure:
         panels[-1].legend(loc="upper center", bbox_to_anchor=(0.45, -0.3))
     else:
         panels[-1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
-    letters = int(style.letters_in(inches - 0.5, style.NORMAL) * 0.95)
-    style.panel_letters(
-        panels, [*(style.shorten(table["text"], letters) for table in tables), "share of the top words"]
-    )
+    letters = style.letters_in(inches - 0.5, style.NORMAL)
+    titles = [style.shorten(table["text"], letters) for table in tables]
+    style.panel_letters(panels, [*titles, "share of the top words"])
     return figure
 
 

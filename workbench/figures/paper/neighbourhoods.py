@@ -47,7 +47,7 @@ def draw(results: dict[str, Any], width: float) -> Figure:
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(
         handles, labels, loc="outside lower center", ncols=3 if narrow else 7, handletextpad=0.1, columnspacing=0.8,
-        handlelength=1.0,
+        handlelength=1.0, markerscale=1.5,
     )  # fmt: skip
     return figure
 
@@ -88,7 +88,7 @@ def _bars(axes: Axes, shares: dict[str, dict[str, list[float]]]) -> None:
             mean, places, xerr=[mean - low, high - mean], fmt="none", ecolor=palette.ink(), elinewidth=0.7,
         )  # fmt: skip
         for place, value, end in zip(places, mean, high, strict=True):
-            axes.text(end + 0.02, place, f"{value:.0%}", va="center", fontsize=style.SMALLEST)
+            axes.text(end + 0.02, place, f"{100 * value:.0f} %", va="center", fontsize=style.SMALLEST)
     axes.set_yticks(range(len(sorts)), [sort.replace(", ", ",\n") for sort in sorts])
     axes.set_ylim(len(sorts) - 0.4, -0.6)
     axes.set_xlim(0, 1.12)

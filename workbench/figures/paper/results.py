@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import UsageError, WorkbenchError
-from workbench.files import hash_bytes, hash_file, measured, shipped, write_json
+from workbench.files import atomic_path, hash_bytes, hash_file, measured, shipped
 
 KEYS = ("figure", "command", "artifacts", "libraries", "numbers", "data")
 FOLDER = "figures"
@@ -61,8 +61,15 @@ def write_results(
         "numbers": rounded(measured(numbers)),
         "data": rounded(measured(data)),
     }
-    write_json(path, results)
+    save_results(path, results)
     return path
+
+
+def save_results(path: Path, results: dict[str, Any]) -> None:
+    """Writes a results file as it is, atomically; keys keep their order, which figures draw by."""
+    text = json.dumps(results, indent=1, ensure_ascii=False, allow_nan=False)
+    with atomic_path(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def read_results(path: Path, name: str | None = None) -> dict[str, Any]:

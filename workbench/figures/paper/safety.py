@@ -32,6 +32,7 @@ def draw(results: dict[str, Any], width: float) -> Figure:
         axes.locator_params(axis="y", nbins=4)
         axes.set_xlim(bins[0], bins[-1])
         axes.set_xlabel("distance to a refusal")
+        intervals.keep_inside(axes)
     panels[0].set_ylabel("share of requests")
     _shares(panels[len(spaces)], shares)
     style.panel_letters(panels[:count], [*(space["name"] for space in spaces), "refusals"])

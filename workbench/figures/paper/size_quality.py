@@ -38,6 +38,7 @@ def draw(results: dict[str, Any], width: float) -> Figure:
         )
         axes.set_xticks([], minor=True)
         axes.set_ylim(0, 1)
+        axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
         axes.grid(visible=True, axis="y")
         axes.set_xlabel("parameters")
     intervals.reference(panels[-1], results["data"]["teacher"])

@@ -66,7 +66,7 @@ STYLE: dict[str, Any] = {
     "lines.linewidth": 1.2,
     "lines.markersize": 3.5,
     "patch.linewidth": 0.6,
-    "figure.constrained_layout.h_pad": 0.03,
+    "figure.constrained_layout.h_pad": 0.045,
     "figure.constrained_layout.w_pad": 0.03,
     # Texts are data: a dollar sign is a dollar sign. Axes with powers of ten need a formatter of their own.
     "text.parse_math": False,
@@ -171,8 +171,26 @@ def shorten(text: str, letters: int) -> str:
 
 
 def letters_in(inches: float, size: float = SMALLEST) -> int:
-    """How many letters of ordinary text fit; DejaVu Sans is 0.58 of its size wide on average, capitals more."""
-    return max(int(inches * 72 / (size * 0.58)), 1)
+    """How many letters of ordinary text fit; DejaVu Sans is about 0.6 of its size wide, capitals more."""
+    return max(int(inches * 72 / (size * 0.6)), 1)
+
+
+class Panels(NamedTuple):
+    """Places for tables, the last one for a plot, and how many inches a table has."""
+
+    axes: list[Axes]
+    inches: float
+
+
+def tables_above(figure: Figure, tables: int, tall: float, below: float) -> Panels:
+    """Tables side by side, or one below the other in a column, `tall` inches each, and a plot of `below` inches."""
+    width = figure.get_figwidth()
+    if width < NARROW:
+        heights = [tall] * tables + [below]
+        return Panels(list(figure.subplots(tables + 1, 1, height_ratios=heights)), width)
+    grid = figure.add_gridspec(2, tables, height_ratios=[tall, below])
+    axes = [figure.add_subplot(grid[0, place]) for place in range(tables)]
+    return Panels([*axes, figure.add_subplot(grid[1, :])], width / tables)
 
 
 def panel_letters(axes: Iterable[Axes], titles: Sequence[str], pad: float = 4.0) -> None:

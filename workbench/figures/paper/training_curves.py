@@ -6,12 +6,12 @@ import textwrap
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workbench.figures import palette
-from workbench.figures.paper import style
+from workbench.figures.paper import intervals, style
 from workbench.figures.paper.figure import PaperFigure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.figure import Figure
 
 LOSSES = {
     "loss_align": ("alignment", palette.OKABE_ITO[0]),
@@ -38,25 +38,32 @@ def draw(results: dict[str, Any], width: float) -> Figure:
     lines = _lines(data["samples"], width)
     above, below = 3.0 if narrow else 1.6, (len(lines) + 2) * LINE
     figure = style.sheet(width, above + below)
-    top, bottom = figure.subfigures(2, 1, height_ratios=[above, below])
-    panels = top.subplots(*((2, 1) if narrow else (1, 2)), squeeze=False).ravel()
+    share = below / (above + below)
+    engine = figure.get_layout_engine()
+    assert engine is not None  # a sheet lays itself out
+    engine.set(rect=(0, share, 1, 1 - share))  # pyright: ignore[reportCallIssue]
+    panels = figure.subplots(*((2, 1) if narrow else (1, 2)), squeeze=False).ravel()
     _losses(panels[0], data["losses"])
     _watched(panels[1], data["watched"])
+    for axes in panels:
+        axes.set_xlabel("step")
+        axes.set_xlim(0, data["watched"][-1]["step"])
+        intervals.keep_inside(axes)
     style.panel_letters(panels, ["losses", "watched queries"])
-    _write(bottom, lines, width, below)
+    _write(figure, lines)
     return figure
 
 
-def _losses(axes: Axes, rows: list[dict[str, float]]) -> None:
+def _losses(axes: Axes, rows: list[dict[str, Any]]) -> None:
     for key, (name, colour) in LOSSES.items():
         axes.plot([row["step"] for row in rows], [row[key] for row in rows], color=colour, label=name)
     axes.set_yscale("log")
     low, high = axes.get_ylim()
     ticks = [tick for tick in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10) if low <= tick <= high]
-    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.set_yticks(ticks)
+    axes.yaxis.set_major_formatter(lambda tick, _: f"{tick:g}")
     axes.set_yticks([], minor=True)
     axes.grid(visible=True, axis="y")
-    axes.set_xlabel("step")
     axes.legend(loc="best")
 
 
@@ -75,7 +82,6 @@ def _watched(axes: Axes, rows: list[dict[str, Any]]) -> None:
     )  # fmt: skip
     axes.set_ylim(min(0.0, *(row["low"] for row in rows)), 1.02)
     axes.grid(visible=True, axis="y")
-    axes.set_xlabel("step")
     axes.legend(loc="lower right")
 
 
@@ -98,13 +104,16 @@ def _wrapped(left: str, text: str, letters: int, colour: str) -> list[Line]:
     return [Line(left if number == 0 else "", part, colour) for number, part in enumerate(parts)]
 
 
-def _write(part: SubFigure, lines: list[Line], width: float, height: float) -> None:
-    small: dict[str, Any] = {"fontsize": style.SMALLEST, "va": "top"}
-    part.text(0.01, 1 - 0.3 * LINE / height, "(c) decoded at the steps", fontsize=style.NORMAL, va="top")
-    for number, line in enumerate(lines):
-        up = 1 - (number + 1.7) * LINE / height
-        part.text(INDENT / width, up, line.left, ha="right", color=palette.muted(), **small)
-        part.text((INDENT + 0.06) / width, up, line.text, color=line.colour or palette.ink(), **small)
+def _write(figure: Figure, lines: list[Line]) -> None:
+    """The lines at the foot of the figure, the last one at its bottom."""
+    width, height = figure.get_size_inches()
+    small: dict[str, Any] = {"fontsize": style.SMALLEST, "va": "bottom"}
+    title = "(c) decoded at the steps"
+    figure.text(0.01, (len(lines) + 0.5) * LINE / height, title, fontsize=style.NORMAL, va="bottom")
+    for number, line in enumerate(reversed(lines)):
+        up = (number + 0.2) * LINE / height
+        figure.text(INDENT / width, up, line.left, ha="right", color=palette.muted(), **small)
+        figure.text((INDENT + 0.06) / width, up, line.text, color=line.colour or palette.ink(), **small)
 
 
 FIGURE = PaperFigure(
