@@ -47,7 +47,7 @@ INSTALL = """python3 -m venv {0}
 def run(options: argparse.Namespace) -> Iterator[Report | MemoryReport]:
     """The reports, one after the other."""
     with tempfile.TemporaryDirectory() as folder:
-        shape = data.Shape(**options.shape)
+        shape = data.Shape(**options.shape) if options.shape else data.SIZES[options.size]
         checkpoint = str(data.write(Path(folder), shape, options.dtype))
         loaded = {"checkpoint": checkpoint, "threads": options.threads, "device": options.device}
         setting = {"model": str(shape), "dtype": options.dtype}
@@ -93,7 +93,9 @@ def encode(options: argparse.Namespace, ours: Ours, theirs: Peer, shape: data.Sh
     ]
     bars = [Bar("ours", whole, least=1.5), Bar("ours", same, least=1.5)]
     more = {"texts": len(texts), "tokens": f"4 to 64, {np.mean(lengths):.1f} on average", "batch": size}
-    return measure("official_encode", "texts", contenders, options.repeats, bars, **setting, **more)
+    return measure(
+        f"official_encode{suffix(options)}", "texts", contenders, options.repeats, bars, **setting, **more
+    )
 
 
 def decode(options: argparse.Namespace, ours: Ours, theirs: Peer, shape: data.Shape, setting: Any) -> Report:
@@ -108,7 +110,10 @@ def decode(options: argparse.Namespace, ours: Ours, theirs: Peer, shape: data.Sh
     same_texts(mine, together, options.dtype)
     if any(len(text.split()) != tokens for text in mine):
         raise SystemExit(f"a text ended before {tokens} tokens: its decoding would be measured too cheap")
-    alone, all_at_once = "official, its generate: one text at a time", "official, the loop inside it: all texts"
+    alone, all_at_once = (
+        "official, its generate: one text at a time",
+        "official, the loop inside it: all texts",
+    )
     contenders = [
         Contender("ours", lambda: ours.decode(tokens), count * tokens),
         Contender(
@@ -118,7 +123,9 @@ def decode(options: argparse.Namespace, ours: Ours, theirs: Peer, shape: data.Sh
     ]
     more = {"texts": count, "tokens each": tokens}
     bars = [Bar("ours", alone, least=15.0)]
-    return measure("official_decode", "tokens", contenders, options.repeats, bars, **setting, **more)
+    return measure(
+        f"official_decode{suffix(options)}", "tokens", contenders, options.repeats, bars, **setting, **more
+    )
 
 
 def train(
@@ -140,7 +147,13 @@ def train(
         bars = [Bar("ours", "official", least=1.5)]
         label = name.replace(", ", "_")
         yield measure(
-            f"official_train_{label}", "steps", contenders, options.repeats, bars, **setting, **more
+            f"official_train_{label}{suffix(options)}",
+            "steps",
+            contenders,
+            options.repeats,
+            bars,
+            **setting,
+            **more,
         )
 
 
@@ -164,7 +177,9 @@ def memory(
         more |= {"batch": options.batch_size, "tokens of query and response": name}
         label = name.replace(", ", "_")
         bars = [Bar("ours", "official", most=0.6)]
-        yield MemoryReport.of(f"official_memory_{label}", "official", above, bars, **setting, **more)
+        yield MemoryReport.of(
+            f"official_memory_{label}{suffix(options)}", "official", above, bars, **setting, **more
+        )
 
 
 def training_batches(shape: data.Shape, size: int) -> dict[str, dict[str, Any]]:
@@ -196,7 +211,14 @@ def same_texts(ours: list[str], theirs: list[str], dtype: str) -> None:
     """Greedy texts are equal in float32; bfloat16 rounds two close tokens either way, and is not asked."""
     differing = sum(mine != other for mine, other in zip(ours, theirs, strict=True))
     if differing and dtype == "float32":
-        raise SystemExit(f"{differing} of {len(ours)} texts were decoded differently: the sides do not do the same")
+        raise SystemExit(
+            f"{differing} of {len(ours)} texts were decoded differently: the sides do not do the same"
+        )
+
+
+def suffix(options: argparse.Namespace) -> str:
+    """Behind a report's name where it is not of float32, whose reports stay beside it."""
+    return "" if options.dtype == "float32" else f"_{options.dtype}"
 
 
 @contextmanager
@@ -227,6 +249,7 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--official", default=place, help="its virtual environment; else $WORKBENCH_OFFICIAL")
     found.add_argument("--only", nargs="+", choices=kinds, default=kinds)
     found.add_argument("--steps", nargs="+", choices=list(STEPS), default=list(STEPS))
+    found.add_argument("--size", choices=list(data.SIZES), default="large" if cuda else "small")
     found.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
     found.add_argument("--device", default="cuda" if cuda else "cpu")
     found.add_argument("--threads", type=int, default=torch.get_num_threads())

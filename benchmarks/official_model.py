@@ -8,7 +8,7 @@ the way.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -34,9 +34,14 @@ class Shape:
 
     def __str__(self) -> str:
         millions = sum(tensor.numel() for tensor in weights(self, None).values()) / 1e6
-        return (
-            f"Qwen3, hidden {self.hidden}, {self.layers} layers, vocabulary {self.vocabulary} ({millions:.1f} M)"
-        )
+        return f"Qwen3, hidden {self.hidden}, {self.layers} layers, vocabulary {self.vocabulary} ({millions:.1f} M)"
+
+
+SIZES = {
+    "small": Shape(),
+    "large": Shape(hidden=1024, layers=28, heads=16, key_value_heads=8, intermediate=3072, vocabulary=65536),
+}
+"""For two cores, and for a GPU: the second is about Qwen3-0.6B."""
 
 
 def write(folder: Path, shape: Shape, dtype: str = "float32") -> Path:
@@ -180,8 +185,3 @@ def _projection(path: Path, size: int, kind: torch.dtype, draw: torch.Generator)
 
 def _json(path: Path, values: dict[str, object]) -> None:
     path.write_text(json.dumps(values))
-
-
-def as_setting(shape: Shape) -> dict[str, object]:
-    """What a report says of the model."""
-    return {"model": str(shape), **asdict(shape)}

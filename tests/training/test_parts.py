@@ -1,0 +1,105 @@
+"""A batch in parts trains as the whole batch does, and holds no more than one part at a time."""
+
+import pytest
+import torch
+
+from workbench.embedders.config import LLM2VecGenConfig
+from workbench.embedders.llm2vec_gen import LLM2VecGen
+from workbench.training import parts
+from workbench.training.batches import Batch, Examples
+from workbench.training.config import LLM2VecGenTraining
+from workbench.training.llm2vec_gen import TrainingStep
+
+QUERIES = [[5, 6, 7, 8, 9, 10], [11], [12, 13], [14, 15, 16], [], [17, 18]]
+RESPONSES = [[20, 3], [21, 22, 23, 24, 25, 3], [26, 3], [3], [27, 28, 3], [29, 30, 31, 3]]
+
+
+def subject(backbone, **recipe):
+    config = LLM2VecGenTraining(**recipe)
+    shape = LLM2VecGenConfig(n_compression=2, n_thought=1, dimension=7, lora_rank=config.lora_rank)
+    embedder = LLM2VecGen.untrained(backbone, shape)
+    with torch.no_grad():
+        for weight in embedder.module.parameters():
+            weight += 0.05 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(1))
+    targets = torch.randn(len(QUERIES), 7, generator=torch.Generator().manual_seed(2))
+    examples = Examples(backbone, QUERIES, RESPONSES, targets, 0, 0)
+    return TrainingStep(embedder, config), examples.batch(list(range(len(QUERIES))))
+
+
+def trained(step, batch, scale=1.0):
+    losses = step(**batch)
+    (scale * losses.total).backward()
+    gradients = [weight.grad.clone() for weight in step.parameters()]
+    step.zero_grad()
+    return torch.stack([part.detach() for part in losses]), gradients
+
+
+@pytest.mark.parametrize("limit", [1, 24, 40])
+@pytest.mark.parametrize(
+    "recipe", [{}, {"align_reduction": "sum", "w_align": 0.3}, {"w_recon": 0.0}, {"lora_rank": 2}]
+)
+def test_parts_give_the_losses_and_gradients_of_the_whole(make_tiny, monkeypatch, recipe, limit):
+    step, batch = subject(make_tiny("qwen3"), **recipe)
+    whole, wanted = trained(step, batch, scale=0.5)
+    monkeypatch.setattr(parts, "positions_at_once", lambda device: limit)
+    losses, gradients = trained(step, batch, scale=0.5)
+    torch.testing.assert_close(losses, whole, atol=1e-6, rtol=1e-6)
+    for gradient, expected in zip(gradients, wanted, strict=True):
+        scale = expected.abs().max().clamp(min=1e-12)
+        torch.testing.assert_close(gradient / scale, expected / scale, atol=1e-5, rtol=0)
+
+
+def test_no_gradients_are_taken_where_none_are_recorded(make_tiny, monkeypatch):
+    step, batch = subject(make_tiny("llama"))
+    with torch.no_grad():
+        whole = step(**batch)
+        monkeypatch.setattr(parts, "positions_at_once", lambda device: 1)
+        losses = step(**batch)
+    torch.testing.assert_close(torch.stack(losses), torch.stack(whole), atol=1e-6, rtol=1e-6)
+    assert not losses.total.requires_grad
+
+
+def test_parts_lose_their_common_padding_and_keep_every_token(make_tiny, monkeypatch):
+    _, batch = subject(make_tiny("llama"))
+    monkeypatch.setattr(parts, "positions_at_once", lambda device: 30)
+    found = parts.split(Batch(**batch), vectors=5, query_share=0.5)
+    # a row costs 5 vectors, 6 response tokens and half of 6 query tokens: 14, so two rows fit into 30
+    assert [len(part.targets) for part in found] == [2, 2, 2]
+    assert [part.query_ids.shape[1] for part in found] == [6, 3, 2]
+    assert [part.response_ids.shape[1] for part in found] == [6, 2, 4]
+    for column, mask in (("query_ids", "query_mask"), ("response_ids", "labels")):
+        kept = [getattr(part, column)[_real(getattr(part, mask))] for part in found]
+        assert torch.equal(torch.cat(kept), batch[column][_real(batch[mask])])
+
+
+def _real(mask):
+    return mask if mask.dtype == torch.bool else mask != -100
+
+
+def test_a_batch_that_fits_is_one_part(make_tiny):
+    _, batch = subject(make_tiny("llama"))
+    (whole,) = parts.split(Batch(**batch), vectors=5, query_share=0.5)
+    assert torch.equal(whole.query_ids, batch["query_ids"])
+
+
+def test_the_graph_of_a_part_is_gone_before_the_next_one(make_tiny, monkeypatch):
+    """Cubes keep their base for the backward pass: with parts of one row, never more than one row is kept."""
+    alive, most = set(), []
+
+    class Watched(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            alive.add(id(ctx))
+            most.append(len(alive))
+            return x**3
+
+        @staticmethod
+        def backward(ctx, gradient):
+            alive.discard(id(ctx))
+            return gradient
+
+    weight = torch.ones(2, requires_grad=True)
+    (total,) = parts.summed(lambda part: [Watched.apply(weight * part).sum()], [1.0, 2.0, 3.0], [weight])
+    assert (total.item(), max(most), alive) == (2 * (1 + 8 + 27), 1, set())
+    total.backward()
+    assert weight.grad.tolist() == [6.0, 6.0]  # 1 + 2 + 3, by Watched's own backward pass
