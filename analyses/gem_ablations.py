@@ -36,7 +36,7 @@ def main(
         Path | None, typer.Option(help="Queries with responses; else the shipped corpus.")
     ] = None,
     steps: Annotated[int, typer.Option(help="Training steps of a run.", min=2)] = 100,
-    limit: Annotated[int, typer.Option(help="Held-out queries of each kind.", min=1)] = 100,
+    limit: Annotated[int, typer.Option(help="Held-out queries of each kind.", min=1)] = 40,
     results: Annotated[Path, typer.Option(help="Folder of the runs and the table.")] = RESULTS,
     output: Annotated[Path | None, typer.Option(help="The figure's results file.")] = None,
 ) -> None:
@@ -73,7 +73,7 @@ def write_figure(
          "perplexity": dict(zip(("value", "low", "high"), (row["perplexity"], *row["spread"]), strict=True))}
         for p, row in zip(mixes, rows, strict=True)
     ]  # fmt: skip
-    options = ("" if steps == 100 else f" --steps {steps}") + ("" if limit == 100 else f" --limit {limit}")
+    options = ("" if steps == 100 else f" --steps {steps}") + ("" if limit == 40 else f" --limit {limit}")
     write_results(
         "mix_ratio",
         data={"points": points, "before": rows[0]["before"]},

@@ -48,7 +48,7 @@ def main(
     ))  # fmt: skip
 
 
-def losses(history: History) -> list[dict[str, float]]:
+def losses(history: History) -> list[dict[str, Any]]:
     """The logged losses, a row for each line of the log."""
     from workbench.errors import UsageError
 

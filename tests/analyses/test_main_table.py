@@ -55,6 +55,33 @@ def test_a_row_is_measured_once_until_something_changes(tmp_path, monkeypatch):
     assert len(seen) == 4
 
 
+def test_a_shipped_run_is_taken_where_nothing_changed_and_left_alone(tmp_path, monkeypatch):
+    embedder = Named("x")
+    monkeypatch.setattr(main_table, "RESULTS", tmp_path / "kept")
+    monkeypatch.setattr(main_table, "SHIPPED", tmp_path / "shipped")
+    monkeypatch.setattr(main_table, "source_of", lambda row, answers, seed: Source("other", "mean", embedder))
+    seen = []
+    run = main_table.measured("mean pool", [job(seen)], 8, 0)
+    main_table.ship([run])
+    shipped = tmp_path / "shipped" / "mean-pool.parquet"
+    before = shipped.stat().st_ino
+    for kept in (tmp_path / "kept").iterdir():
+        kept.unlink()
+    again = main_table.measured("mean pool", [job(seen)], 8, 0)
+    main_table.ship([again])
+    assert seen == ["mean pool"]
+    assert shipped.stat().st_ino == before
+    main_table.measured("mean pool", [job(seen)], 8, 0, fresh=True)
+    assert len(seen) == 2
+
+
+def test_tasks_stand_in_the_papers_categories():
+    assert main_table.category("two hops", "retrieval") == "reasoning"
+    assert main_table.category("one hop", "retrieval") == "retrieval"
+    assert main_table.category("shared facts", "sts") == "similarity"
+    assert main_table.category("answer or wording", "pair-classification") == "pair classification"
+
+
 def scored(task, row, items, lower=False):
     values = np.array(items)
     mean = float(values.mean())

@@ -81,7 +81,7 @@ def draw_mix(results: dict[str, Any], width: float) -> Figure:
     for axes in panels[1:]:
         intervals.keep_inside(axes)
     for axes in panels:
-        axes.set_xlabel("p, share of texts without special tokens")
+        axes.set_xlabel("share p of plain texts")
         axes.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1], ["0", "0.2", "0.4", "0.6", "0.8", "1"])
     style.panel_letters(panels, ["embedding quality", "perplexity", "facts right, plain"])
     return figure
@@ -128,7 +128,7 @@ OBJECTIVES = PaperFigure(
 MIX_RATIO = PaperFigure(
     "mix_ratio",
     "GEM's mix ratio",
-    "GEM with a share p of training texts without special tokens, one short training each ({steps} steps of "
+    "GEM with a share p of plain training texts, without special tokens, one short training each ({steps} steps of "
     "{batch} texts, next-token loss alone; the shipped embedder has 3,000 steps). (a) Of the {kept} facts that the "
     "model knows, those that pass the bottleneck, and one-hop questions ({neighbours}) whose nearest other one has "
     "the same answer. (b) Perplexity of {dialogues} held-out dialogues and (c) facts answered right ({accuracy} "
