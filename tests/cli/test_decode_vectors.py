@@ -12,6 +12,7 @@ from workbench.decoding.badge import Judge
 from workbench.decoding.lift import read_vectors
 from workbench.decoding.media import ThroughLifter
 from workbench.decoding.reference import calibrate
+from workbench.decoding.search import Search, best_readings
 from workbench.decoding.trust import read
 from workbench.embedders.artifact import load_embedder, save
 from workbench.embedders.config import GEMConfig, LifterConfig
@@ -89,6 +90,16 @@ def test_vectors_are_read_through_the_lifter_with_their_badges(
     np.testing.assert_allclose([row["cosine"] for row in rows], lifted.round_trip, atol=1e-3)
 
 
+def test_a_search_reads_better_or_the_same(decode, cli, tmp_path, vectors, tiny_embedder_dir, lifter_dir):
+    np.save(tmp_path / "v.npy", vectors)
+    embedder = load_embedder(tiny_embedder_dir)
+    found = best_readings(embedder, load_lifter(embedder, lifter_dir), vectors, Search(1), max_new_tokens=6)
+    assert [row["decoded"] for row in rows_of(decode(tmp_path / "v.npy", "--json", "--search", 1))] == found
+    refused = cli("decode", "--text", "gold", "--search", 1)
+    assert refused.code == 2
+    assert "--search belong to --vectors" in refused.err
+
+
 def test_every_kind_of_file_holds_the_same_vectors(decode, tmp_path, vectors):
     np.save(tmp_path / "v.npy", vectors)
     np.save(tmp_path / "one.npy", vectors[0])
@@ -154,11 +165,11 @@ def test_options_that_do_not_go_together_are_one_line(
         (cli(*given, "--lifter", tmp_path / "nowhere"), 2, "no lifter at"),
         (cli(*given), 2, "the shipped lifters/llm2vec-gen is not there"),
         (cli(*given), 2, "`make lifter`"),
-        (cli("decode", "--text", "a", "--lifter", lifter_dir), 2, "--lifter belongs to --vectors"),
+        (cli("decode", "--text", "a", "--lifter", lifter_dir), 2, "--lifter and --search belong to --vectors"),
         (decode(tmp_path / "v.txt"), 2, "v.txt"),
         (decode(tmp_path / "gone.npy"), 2, "no such file"),
         (decode(tmp_path / "no.jsonl"), 2, "no column 'embedding'; it has text"),
-        (cli("fieldguide", "trust", "--lifter", lifter_dir), 2, "--lifter belongs to --read lifter"),
+        (cli("fieldguide", "trust", "--lifter", lifter_dir), 2, "--lifter and --search belong to --read lifter"),
     ]
     for ran, code, message in commands:
         assert (ran.code, ran.out, ran.err.count("\n")) == (code, "", 1), ran.err

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from workbench.decoding.lift import Lifted
+from workbench.decoding.search import Search
 from workbench.errors import UsageError
 from workbench.evaluation import lifter as protocol
 from workbench.fieldguide.exam import write_exam
@@ -127,6 +128,27 @@ def test_the_report_prints_and_goes_to_json_with_nothing_where_nothing_was_measu
     values = json.loads(json.dumps(report.to_dict(), allow_nan=False))
     assert values["pooled"]["one_hop"]["shuffled"] is None
     assert values["pooled"]["one_hop"]["pooled"] == 1.0
+
+
+def test_searched_readings_stand_beside_the_first_ones(measure, monkeypatch):
+    """Pooled by search: all right but Peru's capital; of the next one's text, Nairobi fits 1 alone (from 2). The
+    teacher's vectors by search: the same texts, which its own `embed` is given to compare."""
+    told = []
+
+    def fake_search(embedder, lifter, vectors, how, embed=None, max_new_tokens=64):
+        told.append((how, embed is not None))
+        return [text.replace("Chile", "Peru") for text in fake_reading(None, None, vectors, 64).decoded]
+
+    monkeypatch.setattr(protocol, "best_readings", fake_search)
+    report = measure(FakeTeacher(), search=Search(3))
+    assert told == [(Search(3), True), (Search(3), True), (Search(3), False)]
+    one, both = report.pooled["one_hop"], report.pooled["held-out wordings"]
+    assert (one.pooled, one.searched, one.searched_shuffled) == (1.0, 1.0, pytest.approx(1 / 3))
+    assert (both.pooled, both.searched) == (3 / 4, 1.0)
+    assert report.teacher["responses"].searched == 0.5
+    assert "| by search | another by search |" in report.table()
+    assert measure().pooled["one_hop"].searched is None
+    assert "by search" not in measure().table()
 
 
 def test_what_cannot_be_measured_is_refused(measure, tmp_path):

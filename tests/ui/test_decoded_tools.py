@@ -49,8 +49,9 @@ class Fake:
     def lifter_ships(self, method):
         return self.ships
 
-    def lift(self, vectors, lifter=""):
-        return [said(f"sum {row.sum():.0f} by {lifter or 'default'}") for row in vectors]
+    def lift(self, vectors, lifter="", rounds=0):
+        searched = f" in {rounds} rounds" if rounds else ""
+        return [said(f"sum {row.sum():.0f} by {lifter or 'default'}{searched}") for row in vectors]
 
 
 class Broken(Fake):
@@ -127,7 +128,8 @@ def test_a_pasted_vector_is_read():
     shown = html(opened(bare="true", vector="[1, 2\n 3]"))
     assert "sum 6 by default" in shown
     assert "Trust: high · cosine 0.80, others 0.10" in shown
-    assert "sum 6 by /my/lifter" in html(opened(bare="true", vector="1 2 3", lifter="/my/lifter"))
+    assert "sum 6 by /my/lifter<" in html(opened(bare="true", vector="1 2 3", lifter="/my/lifter"))
+    assert "sum 6 by default in 2 rounds<" in html(opened(bare="true", vector="1 2 3", search="true"))
 
 
 @pytest.mark.parametrize(
@@ -213,6 +215,7 @@ def test_a_lifter_reads_what_the_library_reads(no_lifter, tmp_path):
     import torch
 
     from workbench.decoding.lift import read_vectors
+    from workbench.decoding.search import Search, best_readings
     from workbench.embedders.config import LifterConfig
     from workbench.embedders.lifter import Lifter
     from workbench.embedders.lifter_artifact import save_lifter
@@ -228,6 +231,8 @@ def test_a_lifter_reads_what_the_library_reads(no_lifter, tmp_path):
     expected = read_vectors(embedder, lifter, vectors)
     assert [one.text for one in found] == expected.decoded
     np.testing.assert_allclose([one.badge.cosine for one in found], expected.round_trip, atol=1e-5)
+    searched = loaders.Tools(at).lift(vectors, str(tmp_path / "lifter"), 1)
+    assert [one.text for one in searched] == best_readings(embedder, lifter, vectors, Search(1))
     with pytest.raises(WorkbenchError, match="this lifter reads"):
         loaders.Tools(at).lift(vectors[:, :5], str(tmp_path / "lifter"))
     with pytest.raises(UsageError, match="lifters/llm2vec-gen is not there"):

@@ -30,6 +30,15 @@ def decode(
     lifter: Annotated[
         str | None, typer.Option("--lifter", help="With --vectors: what reads them; else the shipped one.")
     ] = None,
+    search: Annotated[
+        int,
+        typer.Option(
+            "--search",
+            min=0,
+            max=20,
+            help="With --vectors: rounds of a search for a reading that leads back (2, say).",
+        ),
+    ] = 0,
     reference: Annotated[
         str | None,
         typer.Option("--reference", help="A file of texts to measure trust against; else the field guide's."),
@@ -52,7 +61,8 @@ def decode(
     `cosine` is between an embedding and the embedding of its decoded text; `shuffled` is the mean of the same figure
     over the other texts' decodings (no number for a single text). `gap` is how much likelier a token of the decoded
     text is behind what it was read from than behind what other texts leave, `level` the badge: high, doubtful, or off
-    the manifold. With --vectors, pooled vectors that a file holds are read through a lifter.
+    the manifold. With --vectors, pooled vectors that a file holds are read through a lifter;
+    with --search a vector that lies beside all that the lifter was trained on is read better, and more slowly.
     """
     if output is not None:
         options.check_output(output, (".jsonl",))
@@ -61,11 +71,11 @@ def decode(
         if text or source or column:
             raise UsageError("give either --vectors or texts (--text, --input, --column)")
         given = read_file(vectors, limit, embedder, lifter)
-        rows = read_lifted(given, embedder, lifter, reference, max_new_tokens, batch_size, opening)
+        rows = read_lifted(given, embedder, lifter, reference, max_new_tokens, batch_size, opening, search)
         _give(rows, output, as_json)
         return
-    if lifter is not None:
-        raise UsageError("--lifter belongs to --vectors")
+    if lifter is not None or search:
+        raise UsageError("--lifter and --search belong to --vectors")
     table = options.gather_texts(text, source, column, limit)
     say.note_left_out(table.left_out, table.source)
 

@@ -100,6 +100,10 @@ def lifter(
     limit: Annotated[
         int | None, typer.Option("--limit", min=1, help="At most so many queries of each kind.")
     ] = None,
+    search: Annotated[
+        int,
+        typer.Option("--search", min=0, max=20, help="Also read every vector by a search of so many rounds."),
+    ] = 0,
     backbone: Annotated[
         str | None, typer.Option("--backbone", help="Instead of the one the embedder names.")
     ] = None,
@@ -113,6 +117,7 @@ def lifter(
         raise UsageError(f"no such file: {data / 'eval.jsonl'}")
 
     from workbench import load_embedder
+    from workbench.decoding.search import Search
     from workbench.embedders.lifter_artifact import load_lifter
     from workbench.evaluation.lifter import evaluate as measure
     from workbench.files import write_json
@@ -124,7 +129,8 @@ def lifter(
     teacher = None
     if shares_teachers_space(loaded):
         teacher = load_teacher(loaded.config.to_dict()["teacher"], loaded.backbone)
-    report = measure(loaded, reader, teacher, data=data, limit=limit)
+    how = Search(search) if search else None
+    report = measure(loaded, reader, teacher, data=data, limit=limit, search=how)
     print(report.table())
     if output is not None:
         write_json(output, report.to_dict())
@@ -150,6 +156,12 @@ def trust(
     lifter: Annotated[
         str | None, typer.Option("--lifter", help="With --read lifter: its folder; else the shipped one.")
     ] = None,
+    search: Annotated[
+        int,
+        typer.Option(
+            "--search", min=0, max=20, help="With --read lifter: read by a search of so many rounds."
+        ),
+    ] = 0,
     items: Annotated[int, typer.Option("--items", min=2, help="How many held-out queries.")] = 200,
     seed: Annotated[int, typer.Option("--seed", help="Draws the queries and the random vectors.")] = 0,
     output: Annotated[Path | None, typer.Option("--output", help="Also write the report as .json.")] = None,
@@ -170,12 +182,13 @@ def trust(
         options.check_output(file, (".json",))
     if data is not None and not (data / "eval.jsonl").is_file():
         raise UsageError(f"no such file: {data / 'eval.jsonl'}")
-    if lifter is not None and read != "lifter":
-        raise UsageError("--lifter belongs to --read lifter")
+    if (lifter is not None or search) and read != "lifter":
+        raise UsageError("--lifter and --search belong to --read lifter")
 
     from workbench import load_embedder
     from workbench.cli.judge import lifter_before_loading, reference_of
     from workbench.decoding.media import medium_of
+    from workbench.decoding.search import Search
     from workbench.embedders.lifter_artifact import load_lifter
     from workbench.evaluation.trust import evaluate as measure
     from workbench.files import write_json
@@ -183,8 +196,9 @@ def trust(
     if read == "lifter":
         lifter_before_loading(embedder, lifter)
     loaded = load_embedder(embedder, backbone=backbone, device=device, dtype=dtype)
-    medium = medium_of(loaded, load_lifter(loaded, lifter) if read == "lifter" else None)
-    standard = reference_of(medium, reference)
+    reader = load_lifter(loaded, lifter) if read == "lifter" else None
+    standard = reference_of(medium_of(loaded, reader), reference)
+    medium = medium_of(loaded, reader, Search(search) if search else None)
     if keep is not None:
         write_json(keep, standard.to_dict())
         say.note(f"reference in {keep}")

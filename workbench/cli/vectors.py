@@ -46,17 +46,20 @@ def read_lifted(
     max_new_tokens: int,
     batch_size: int,
     opening: dict[str, Any],
+    rounds: int = 0,
 ) -> list[dict[str, Any]]:
     """One row for each vector: its number, what it decodes to, and the figures of its badge.
 
-    `opening` holds the options of `load_embedder`.
+    `opening` holds the options of `load_embedder`; with `rounds` a reading is searched for in so many.
     """
     from workbench.decoding.media import ThroughLifter
+    from workbench.decoding.search import Search
     from workbench.embedders.artifact import load_embedder
     from workbench.embedders.lifter_artifact import load_lifter
 
     loaded = load_embedder(embedder, **opening)
-    medium = ThroughLifter(loaded, load_lifter(loaded, lifter))
+    search = Search(rounds) if rounds else None
+    medium = ThroughLifter(loaded, load_lifter(loaded, lifter), search)
     kept = medium.given(vectors)
     decoded = medium.decode(kept, max_new_tokens=max_new_tokens, batch_size=batch_size)
     badges = judge_of(medium, reference).badges(kept, decoded, batch_size=batch_size)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
 
+from workbench.decoding.search import best_readings
 from workbench.decoding.trust import cosines
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from workbench.decoding.search import Embed, Search
     from workbench.embedders.base import Embedder
     from workbench.embedders.lifter import Lifter
 
@@ -23,7 +25,7 @@ class Lifted:
 
     vectors: Float[np.ndarray, "b d_e"]
     decoded: list[str]
-    """What the plain backbone says behind the lifted soft prompts, greedy."""
+    """What the plain backbone says behind the lifted soft prompts, greedy; or the best that a search found."""
     decoded_embeddings: Float[np.ndarray, "b d_e"]
     """The decoded texts, embedded as documents."""
     soft_prompts: Float[np.ndarray, "b n d"]
@@ -53,10 +55,15 @@ def read_vectors(
     lifter: Lifter,
     vectors: Tensor | np.ndarray,
     *,
+    search: Search | None = None,
+    embed: Embed | None = None,
     max_new_tokens: int = 64,
     batch_size: int = 64,
 ) -> Lifted:
     """Lifts vectors `[b, d_e]`, or `[d_e]` for one, to soft prompts and lets the plain backbone read those (greedy).
+
+    With `search` the best of many readings of what lies near each vector is kept (`search.best_readings`, which takes
+    `embed`).
 
     `lifter` comes from `load_lifter(embedder)`, which sees to it that both belong together. The round trip embeds the
     decoded texts behind the "document" instruction, as in `trust.read`. Raises WorkbenchError for vectors of another
@@ -65,7 +72,11 @@ def read_vectors(
     from workbench.decoding.decode import decode  # torch comes with it
 
     soft_prompts = lifter.lift(vectors)
-    decoded = decode(embedder.backbone, soft_prompts, max_new_tokens=max_new_tokens, batch_size=batch_size)
+    limits: dict[str, Any] = {"max_new_tokens": max_new_tokens, "batch_size": batch_size}
+    if search is None:
+        decoded = decode(embedder.backbone, soft_prompts, **limits)
+    else:
+        decoded = best_readings(embedder, lifter, vectors, search, embed=embed, **limits)
     again = np.asarray(embedder.encode_document(decoded, batch_size=batch_size), dtype=np.float32)
     given = np.asarray(vectors, dtype=np.float32)
     return Lifted(given.reshape(len(decoded), -1), decoded, again, soft_prompts.numpy())

@@ -13,6 +13,7 @@ from torch import Tensor
 from workbench.decoding.decode import decode
 from workbench.decoding.likelihood import cache_likelihood, text_likelihood
 from workbench.decoding.medium import Cached, Medium
+from workbench.decoding.search import Search, best_readings
 from workbench.embedders.base import Embedder
 from workbench.embedders.encoding import Encoding, SpecialCache
 from workbench.embedders.gem import GEM
@@ -67,16 +68,17 @@ class ThroughLifter(Medium):
 
     A lifter makes soft prompts like any other of whatever direction it is given, so that they tell nothing: the vector
     itself is judged, as a block of one, by its norm and its direction. Of a text that is one row to learn directions
-    from, where soft prompts are many: a reference takes four times the texts.
+    from, where soft prompts are many: a reference takes four times the texts. With `search`, what it decodes to is the
+    best of many readings; the reference is that of the first ones.
     """
 
     name = "lifter"
     texts = 4 * Medium.texts
 
-    def __init__(self, embedder: Embedder, lifter: Lifter) -> None:
-        self.embedder, self.lifter = embedder, lifter
+    def __init__(self, embedder: Embedder, lifter: Lifter, search: Search | None = None) -> None:
+        self.embedder, self.lifter, self.search = embedder, lifter, search
         self.ships_as = f"{embedder.method}-lifter"
-        self._lift = lifter.lift
+        self._lifter, self._lift = lifter, lifter.lift
 
     def kept_of(self, encoding: Encoding) -> Tensor:
         return encoding.embedding
@@ -86,8 +88,10 @@ class ThroughLifter(Medium):
         return vectors[None] if vectors.ndim == 1 else vectors
 
     def decode(self, kept: Tensor, *, max_new_tokens: int = 64, batch_size: int = 64) -> list[str]:
-        lifted = self._lift(kept)
-        return decode(self.embedder.backbone, lifted, max_new_tokens=max_new_tokens, batch_size=batch_size)
+        limits: dict[str, Any] = {"max_new_tokens": max_new_tokens, "batch_size": batch_size}
+        if self.search is not None:
+            return best_readings(self.embedder, self._lifter, kept, self.search, **limits)
+        return decode(self.embedder.backbone, self._lift(kept), **limits)
 
     def embedding(self, kept: Tensor) -> Float[np.ndarray, "b d_e"]:
         return kept.numpy()
@@ -152,15 +156,17 @@ class SpecialTokens(Medium):
         return kept.cache.keys_values[:, :, 1].movedim(3, 1).flatten(2)
 
 
-def medium_of(embedder: Embedder | Medium, lifter: Lifter | None = None) -> Medium:
-    """How an embedder is read: through a lifter where one is given, else through what its encodings keep.
+def medium_of(
+    embedder: Embedder | Medium, lifter: Lifter | None = None, search: Search | None = None
+) -> Medium:
+    """How an embedder is read: through a lifter (and a search) where one is given, else what its encodings keep.
 
     A medium is handed back as it is. Raises UsageError for a method whose encodings keep nothing to read.
     """
     if isinstance(embedder, Medium):
         return embedder
     if lifter is not None:
-        return ThroughLifter(embedder, lifter)
+        return ThroughLifter(embedder, lifter, search)
     return SpecialTokens(embedder) if isinstance(embedder, GEM) else SoftPrompts(embedder)
 
 

@@ -27,6 +27,12 @@ WHAT = (
     "Any vector of this embedder’s space, of {size} numbers: a centroid, a difference, one of the teacher’s. A lifter "
     "turns it into soft prompts, which the language model reads."
 )
+ROUNDS = 2
+"""Of a search: about half a second a vector."""
+SEARCH = (
+    "Reads what lies near the vector too, and keeps the reading whose own embedding comes closest. It helps where a "
+    "vector lies beside all that the lifter was trained on, and takes longer."
+)
 NO_LIFTER = "No lifter ships for this embedder. Make one, and name its folder above: {command}"
 COMMANDS = {
     "llm2vec-gen": "workbench train lifter --queries data/fieldguide/corpus.jsonl --output my_lifter",
@@ -53,6 +59,11 @@ def read_a_vector(use: Tools, facts: Facts) -> None:
     lifter = st.text_input(
         "Lifter", key="lifter", bind="query-params", placeholder="the shipped one", help=words
     )
+    rounds = (
+        ROUNDS
+        if st.toggle("Search for a reading that leads back", key="search", bind="query-params", help=SEARCH)
+        else 0
+    )
     if not (pasted or "").strip() and upload is None:
         parts.empty("Paste the numbers of a vector, or upload a file of vectors.")
         return
@@ -63,7 +74,7 @@ def read_a_vector(use: Tools, facts: Facts) -> None:
         parts.empty(NO_LIFTER.format(command=COMMANDS.get(facts.method, COMMANDS["gem"])))
         return
     with st.spinner(READING, show_time=True):
-        said = state.attempt(lambda: use.lift(vectors[:MOST_VECTORS], (lifter or "").strip()))
+        said = state.attempt(lambda: use.lift(vectors[:MOST_VECTORS], (lifter or "").strip(), rounds))
     if said is not None:
         _show(said, len(vectors))
 

@@ -67,11 +67,14 @@ class Tools:
         except UsageError:
             return False
 
-    def lift(self, vectors: Float[np.ndarray, "b d_e"], lifter: str = "") -> list[Said]:
-        """Vectors read through the lifter in a folder, or the shipped one. Raises UsageError where there is none."""
+    def lift(self, vectors: Float[np.ndarray, "b d_e"], lifter: str = "", rounds: int = 0) -> list[Said]:
+        """Vectors read through the lifter in a folder, or the shipped one, by a search of so many rounds.
+
+        Raises UsageError where there is none.
+        """
         path = Path(lifter).expanduser() if lifter else shipped("lifters", loaded(self.at).embedder.method)
         config = path / "config.json"
-        return _lift(self.at, vectors, str(path), hash_file(config) if config.is_file() else "")
+        return _lift(self.at, vectors, str(path), hash_file(config) if config.is_file() else "", rounds)
 
 
 @st.cache_data(show_spinner=False, max_entries=200)
@@ -103,13 +106,14 @@ def _said(model: Loaded, blocks: Tensor) -> list[Said]:
 
 
 @st.cache_data(show_spinner=False, max_entries=20)
-def _lift(source: Source, vectors: np.ndarray, folder: str, fingerprint: str) -> list[Said]:
+def _lift(source: Source, vectors: np.ndarray, folder: str, fingerprint: str, rounds: int) -> list[Said]:
     from workbench.decoding.media import medium_of
+    from workbench.decoding.search import Search
 
     model = loaded(source)
     with model.lock:
         lifter = _lifter(model, folder, fingerprint)
-        medium = medium_of(model.embedder, lifter)
+        medium = medium_of(model.embedder, lifter, Search(rounds) if rounds else None)
         decoded = medium.decode(medium.given(vectors))
         return list(map(Said, decoded, judge_of(model, lifter).badges(vectors, decoded)))
 
