@@ -117,12 +117,14 @@ def plain_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def write_figure(path: Path, interactive: Callable[[], Any], printed: Callable[[], Any]) -> None:
-    """Draw into a file: plotly for .html, matplotlib for the others."""
+    """Draw into a file: plotly for .html, matplotlib for the others, fonts inside and the same bytes each time."""
     from workbench.files import atomic_path
 
     with atomic_path(path) as temporary:
         if path.suffix == ".html":
             interactive().write_html(temporary)
         else:
-            printed().savefig(temporary, dpi=200)
+            from workbench.figures.paper.export import as_bytes
+
+            temporary.write_bytes(as_bytes(printed(), path.suffix[1:]))
     say.note(f"drawn into {path}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import streamlit as st
 
-from workbench.ui import parts, state
+from workbench.ui import parts, prints, state
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,12 +74,14 @@ def _causes(text: str, use: Lenses) -> None:
         found = state.attempt(lambda: use.attribute(text, BASELINES[chosen]))
     if found is None:
         return
-    from workbench.figures.attribution import attribution_map
+    from workbench.figures.attribution import attribution_map, attribution_print
 
     _chart(attribution_map(found, dark=state.is_dark()), "causes-map")
     parts.show(parts.note(HELPS))
     parts.figures(*_completeness(found))
     parts.table_of(found.to_frame, "attribution")
+    again = prints.lens_command("attribute", text, "attribution.pdf", "--method", BASELINES[chosen])
+    prints.figure_of(lambda: attribution_print(found), "attribution", again)
 
 
 def _completeness(found: AttributionMap) -> list[str]:
@@ -102,11 +104,14 @@ def _feeds(text: str, use: Lenses) -> None:
         flow = state.attempt(lambda: use.flow(text, what == "rollout"))
     if flow is None:
         return
-    from workbench.figures.attribution import flow_map
+    from workbench.figures.attribution import flow_map, flow_print
 
     _chart(flow_map(flow, what, dark=state.is_dark()), "feeds-map")
     parts.show(parts.note(f"{THROUGH if what == 'rollout' else LOOKED} {flow.note}"))
     parts.table_of(lambda: flow_table(flow, what), "feeds")
+    option = "--rollout" if what == "rollout" else "--no-rollout"
+    again = prints.lens_command("attention", text, "attention.pdf", option)
+    prints.figure_of(lambda: flow_print(flow, what), "attention", again)
 
 
 def _chart(figure: Any, key: str) -> None:

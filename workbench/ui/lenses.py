@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from workbench.figures.lens import agreement_map, lens_map, title
+from workbench.figures.lens import agreement_map, lens_map, lens_print, title
 from workbench.lenses.agreement import agreement
-from workbench.ui import parts, state
+from workbench.ui import parts, prints, state
 from workbench.ui.lens_causes import causes
 
 if TYPE_CHECKING:
@@ -68,6 +68,17 @@ def page(use: Lenses, *, examples: dict[str, str] = state.EXAMPLES) -> None:
     asks = [(f"{reading.lens} lens", parts.plain(ASKS[reading.lens])) for reading in readings]
     parts.show(parts.note(OUTLINED) + parts.rows_of(asks))
     parts.table_of(lambda: table(readings), "lenses")
+    folders = [
+        part
+        for flag, folder in (("--probes", probes), ("--index", index))
+        if folder
+        for part in (flag, folder)
+    ]
+    prints.figure_of(
+        lambda: lens_print(readings),
+        "lens-grid",
+        prints.lens_command("grid", text, "lens-grid.pdf", *folders),
+    )
     _agreement(readings, layer)
     causes(text, use)
 
