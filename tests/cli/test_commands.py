@@ -69,6 +69,24 @@ def test_train_makes_an_embedder_that_embeds_and_decodes(
     assert np.load(tmp_path / "v.npy").shape == (1, 32)
 
 
+@pytest.mark.parametrize("method", ["llm2vec-gen", "gem"])
+def test_a_watched_training_keeps_the_other_columns(cli, tmp_path, tiny_backbone_dir, method):
+    from workbench.training.watched import read_watch
+
+    rows = [{"query": f"What is {n}?", "response": f"It is {n}.", "kind": f"kind {n}"} for n in range(8)]
+    path = write(tmp_path / "c.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    source = (
+        ("--queries", path, *TRAINING) if method == "llm2vec-gen" else ("--texts", path, "--batch-size", 4)
+    )
+    ran = cli("train", method, "--backbone", tiny_backbone_dir, "--output", tmp_path / "e", *source,
+              "--watch-every", 1, "--watch-texts", 4, "--watch-samples", 1)  # fmt: skip
+    assert ran.code == 0, ran.err
+    watch = read_watch(tmp_path / "e")
+    assert [text.about for text in watch.texts] == [{"kind": f"kind {row}"} for row in (0, 2, 4, 6)]
+    assert watch.steps[0] == 0
+    assert len(watch.samples) == len(watch.steps) > 1
+
+
 def test_align_fits_a_trained_embedder_to_another_teacher(cli, tmp_path, tiny_embedder_dir):
     queries = write(tmp_path / "q.txt", "".join(f"What is number {n}?\n" for n in range(24)))
     ran = cli("train", "align", "--embedder", tiny_embedder_dir, "--queries", queries, "--teacher", "mean-pool",
