@@ -23,7 +23,7 @@ def draw(results: dict[str, Any], width: float) -> Figure:
     tokens, special = data["tokens"], np.array(data["special"], dtype=bool)
     declared, applied = np.array(data["declared"], dtype=float), np.array(data["applied"], dtype=float)
     narrow = width < style.NARROW
-    side = width - 1.05 if narrow else (width - 1.5) / 2
+    side = width - 1.05 if narrow else (width - 1.35) / 2
     figure = style.sheet(width, 2 * side + 1.0 if narrow else side + 1.0)
     panels = figure.subplots(2 if narrow else 1, 1 if narrow else 2, sharey=not narrow)
     named = len(tokens) * style.SMALLEST <= side * 72

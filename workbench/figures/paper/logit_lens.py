@@ -30,7 +30,7 @@ def draw(results: dict[str, Any], width: float) -> Figure:
     tables = data["tables"]
     narrow = width < style.NARROW
     rows = max(len(table["labels"]) for table in tables)
-    tall, below = rows * ROW + 0.3, 2.0 if narrow else 1.4
+    tall, below = rows * ROW + 0.3, 1.95 if narrow else 1.6
     figure = style.sheet(width, tall * (len(tables) if narrow else 1) + below)
     panels, inches = style.tables_above(figure, len(tables), tall, below)
     for axes, table in zip(panels, tables, strict=False):
@@ -40,10 +40,8 @@ def draw(results: dict[str, Any], width: float) -> Figure:
     )
     control = [mean for mean, _, _ in data["control"]]
     panels[-1].plot(data["layers"], control, ":", color=LINES[1], label="in another query’s response alone")
-    if narrow:
-        panels[-1].legend(loc="upper center", bbox_to_anchor=(0.45, -0.3))
-    else:
-        panels[-1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    handles, labels = panels[-1].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=1 if narrow else 4)
     letters = style.letters_in(inches - 0.5, style.NORMAL)
     titles = [style.shorten(table["text"], letters) for table in tables]
     style.panel_letters(panels, [*titles, "share of the top words"])
