@@ -39,10 +39,11 @@ def test_every_token_counts_once_whatever_its_row():
     assert reconstruction_loss(hidden, labels, lambda h: h).item() == pytest.approx(together.item())
 
 
+@pytest.mark.parametrize("frozen", [True, False])
 @pytest.mark.parametrize("chunk", [1, 3, 4, 100])
-def test_chunks_change_neither_loss_nor_gradient(chunk):
+def test_chunks_change_neither_loss_nor_gradient(chunk, frozen):
     torch.manual_seed(0)
-    head = torch.nn.Linear(6, 11)
+    head = torch.nn.Linear(6, 11).requires_grad_(not frozen)
     labels = torch.randint(0, 11, (2, 5))
     labels[1, 3:] = -100
     start = torch.randn(2, 5, 6)
@@ -50,10 +51,27 @@ def test_chunks_change_neither_loss_nor_gradient(chunk):
     for size in (None, chunk):
         hidden = start.clone().requires_grad_()
         loss = reconstruction_loss(hidden, labels, head, chunk=size)
-        loss.backward()
-        results.append((loss.item(), hidden.grad))
+        (3 * loss).backward()
+        results.append((loss.item(), hidden.grad, head.weight.grad))
+        head.zero_grad()
     assert results[0][0] == pytest.approx(results[1][0], abs=1e-6)
     torch.testing.assert_close(results[0][1], results[1][1], atol=1e-6, rtol=0)
+    if frozen:
+        assert results[1][2] is None
+    else:
+        torch.testing.assert_close(results[0][2], results[1][2], atol=1e-6, rtol=0)
+
+
+def test_a_frozen_head_sees_every_position_once():
+    seen = []
+
+    def head(hidden):
+        seen.append(len(hidden))
+        return hidden
+
+    hidden = torch.randn(2, 5, 6, requires_grad=True)
+    reconstruction_loss(hidden, torch.ones(2, 5, dtype=torch.long), head, chunk=4).backward()
+    assert seen == [1, 4, 4, 2]  # one to find out that it is frozen, then the ten, and none of them again
 
 
 def test_chunks_never_hold_the_logits_of_all_positions():

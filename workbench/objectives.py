@@ -1,7 +1,7 @@
 """Pure losses: tensors in, scalars out; no model, no logging."""
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -38,7 +38,8 @@ def reconstruction_loss(
 
     `hidden[i, j]` must predict `labels[i, j]`; positions labelled -100 count nothing and get no logits at all.
     `head` turns hidden states `[m, d]` into logits `[m, V]`. With `chunk`, logits of at most that many positions
-    exist at once and the backward pass computes them again. Raises ValueError where nothing is labelled.
+    exist at once: where the head is frozen, the gradients of `hidden` are taken from them right away, else the
+    backward pass computes them again. Raises ValueError where nothing is labelled.
     """
     counted = labels != IGNORED
     states, wanted = hidden[counted], labels[counted]
@@ -50,9 +51,32 @@ def reconstruction_loss(
 
     if chunk is None or chunk >= len(wanted):
         return summed(states, wanted) / len(wanted)
+    if states.requires_grad and torch.is_grad_enabled() and not head(states[:1].detach()).requires_grad:
+        return _Ahead.apply(states, wanted, summed, chunk) / len(wanted)  # type: ignore[return-value]
     parts = zip(states.split(chunk), wanted.split(chunk), strict=True)
     total = [checkpoint(summed, part, goal, use_reentrant=False) for part, goal in parts]
     return torch.stack(total).sum() / len(wanted)
+
+
+class _Ahead(torch.autograd.Function):
+    """A sum over chunks of states whose gradient is taken on the way forward; the way back only scales it."""
+
+    @staticmethod
+    def forward(ctx: Any, states: Tensor, wanted: Tensor, summed: Any, chunk: int) -> Tensor:
+        total, gradients = states.new_zeros((), dtype=torch.float32), []
+        for part, goal in zip(states.split(chunk), wanted.split(chunk), strict=True):
+            with torch.enable_grad():
+                part = part.detach().requires_grad_()
+                loss = summed(part, goal)
+            with torch.autocast(states.device.type, enabled=False):  # as in a backward pass of its own
+                gradients += torch.autograd.grad(loss, part)
+            total += loss.detach()
+        ctx.gradient = torch.cat(gradients)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, scale: Tensor) -> Any:  # type: ignore[override]
+        return ctx.gradient * scale.to(ctx.gradient.dtype), None, None, None
 
 
 def log_likelihoods(

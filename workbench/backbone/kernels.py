@@ -21,5 +21,8 @@ def attention_kernel(device: torch.device, length: int) -> AbstractContextManage
 
 
 def positions_at_once(device: torch.device) -> int:
-    """How many positions a training step keeps a graph for at once: few are enough to keep a CPU's cores busy."""
-    return 1024 if device.type == "cpu" else 8192
+    """How many positions a training step keeps a graph for at once.
+
+    A few hundred keep a CPU's cores busy; more cost memory alone (`python -m benchmarks.official --only memory train`).
+    """
+    return 768 if device.type == "cpu" else 8192
