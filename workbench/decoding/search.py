@@ -80,10 +80,9 @@ def best_readings(
     depends neither on the other vectors nor on `batch_size`. Raises WorkbenchError as `Lifter.lift` does.
     """
     from workbench.decoding.decode import decode  # torch comes with it
-    from workbench.decoding.figures import embed_documents
 
     def documents(texts: list[str]) -> Float[np.ndarray, "m d_e"]:
-        return embed_documents(embedder, texts, batch_size)
+        return np.asarray(embedder.encode_document(texts, batch_size=batch_size), dtype=np.float32)
 
     def said(lifted: Tensor) -> list[str]:
         return decode(embedder.backbone, lifted, max_new_tokens=max_new_tokens, batch_size=batch_size)
