@@ -54,7 +54,7 @@ class Overlap:
 
 
 class Against(NamedTuple):
-    """A figure, and the same of texts that are paired at random (the mean of SHUFFLES pairings)."""
+    """A figure, and the same of texts that are paired at random (mean of SHUFFLES pairings, of one in `approach`)."""
 
     value: float
     shuffled: float
@@ -139,9 +139,11 @@ def maps(
     ]
 
 
-def _against(measure: Callable[..., float], left: np.ndarray, right: np.ndarray, seed: int) -> Against:
+def _against(
+    measure: Callable[..., float], left: np.ndarray, right: np.ndarray, seed: int, times: int = SHUFFLES
+) -> Against:
     draw = np.random.default_rng(seed)
-    shuffled = [measure(left, right[draw.permutation(len(right))]) for _ in range(SHUFFLES)]
+    shuffled = [measure(left, right[draw.permutation(len(right))]) for _ in range(times)]
     return Against(measure(left, right), float(np.mean(shuffled)))
 
 
