@@ -88,7 +88,7 @@ def best_readings(
         return decode(embedder.backbone, lifted, max_new_tokens=max_new_tokens, batch_size=batch_size)
 
     prompts = lifter.lift(vectors)
-    goals = _unit(np.asarray(vectors, dtype=np.float32).reshape(len(prompts), lifter.config.dimension))
+    goals = _unit(np.atleast_2d(np.asarray(vectors, dtype=np.float32)))
     found = _Found(embedder.backbone, prompts, goals, embed or documents, how.likelihood, batch_size)
     found.add(list(range(len(goals))), said(prompts))
     draws = [np.random.default_rng([how.seed, int(hash_bytes(goal.tobytes())[:12], 16)]) for goal in goals]
