@@ -146,18 +146,18 @@ def test_both_themes_fit_1280_pixels(server, tab):
 
 def test_a_lasso_selects_and_undo_takes_it_back(server, tab):
     _open(tab, f"{server}/neighbourhoods?drag=lasso")
-    plot = tab.locator(".js-plotly-plot .nsewdrag").first
-    plot.wait_for()
-    box = plot.bounding_box()
-    corners = [(0.01, 0.01), (0.99, 0.01), (0.99, 0.99), (0.01, 0.99), (0.01, 0.01)]
-    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in corners]
-    tab.mouse.move(*places[0])
-    tab.mouse.down()
-    for place in places[1:]:
-        tab.mouse.move(*place, steps=12)
-    tab.mouse.up()
+    _lasso(tab, tab.locator(".js-plotly-plot .nsewdrag").first)
     tab.wait_for_url("**/neighbourhoods?*rows=0-6*")
     _shows(tab, "7 selected texts")
+    tab.get_by_role("button", name="Undo").click()
+    tab.wait_for_url(lambda address: "rows=" not in address)
+
+
+def test_a_lasso_on_the_right_of_two_maps_selects_on_both(server, tab, shipped_default):
+    _open(tab, f"{server}/compare?drag=lasso&with={shipped_default}/embedders/llm2vec-gen")
+    _lasso(tab, tab.locator(".js-plotly-plot .nsewdrag").nth(1))
+    tab.wait_for_url("**/compare?*rows=0-6*")
+    _shows(tab, "7 selected texts, on both sides")
     tab.get_by_role("button", name="Undo").click()
     tab.wait_for_url(lambda address: "rows=" not in address)
 
@@ -182,6 +182,20 @@ def _open(tab, address: str) -> None:
     tab.goto(address)
     tab.wait_for_selector("h1")
     tab.wait_for_selector(IDLE)
+
+
+def _lasso(tab, plot) -> None:
+    """Drags around all of a plot's area."""
+    plot.wait_for()
+    plot.scroll_into_view_if_needed()
+    box = plot.bounding_box()
+    corners = [(0.01, 0.01), (0.99, 0.01), (0.99, 0.99), (0.01, 0.99), (0.01, 0.01)]
+    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in corners]
+    tab.mouse.move(*places[0])
+    tab.mouse.down()
+    for place in places[1:]:
+        tab.mouse.move(*place, steps=12)
+    tab.mouse.up()
 
 
 def _shows(tab, text: str) -> None:
