@@ -42,7 +42,9 @@ def _panel(axes: Any, curve: dict[str, Any]) -> None:
     axes.set_title(curve["work"])
     axes.set_xlabel(curve["size"])
     _ticks(axes.xaxis, sizes)
-    _ticks(axes.yaxis, [10.0**power for power in range(-5, 5)])
+    low, high = axes.get_ylim()
+    steps = (1, 3) if high < 100 * low else (1,)
+    _ticks(axes.yaxis, [step * 10.0**power for power in range(-5, 5) for step in steps])
 
 
 def _ticks(axis: Any, places: list[Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,8 +28,6 @@ class Ours:
 
     def load(self, checkpoint: str, threads: int, device: str) -> dict[str, Any]:
         """Load, in the dtype of the base model's weights."""
-        from pathlib import Path
-
         torch.set_num_threads(threads)
         dtype = "bfloat16" if "torch_dtype: bfloat16" in _run(checkpoint) else "float32"
         self.embedder = load_checkpoint(Path(checkpoint), device=device, dtype=dtype)
@@ -78,8 +77,6 @@ class Ours:
 
 
 def _run(checkpoint: str) -> str:
-    from pathlib import Path
-
     return (Path(checkpoint) / "run_config.yml").read_text()
 
 

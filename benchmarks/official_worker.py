@@ -1,4 +1,4 @@
-"""The official package's side of `benchmarks.official`: runs in its interpreter, answers over stdin and stdout.
+"""The official package's side of `benchmarks.official`: runs in its interpreter, answers over pipes.
 
 Imports nothing of this project's package. What is timed is called as the package offers it:
 
@@ -11,7 +11,6 @@ train   EncoderDecoderModel and compute_mse_loss; the loop around them is the re
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import torch
@@ -132,5 +131,4 @@ def methods(side: Any) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(f"the official side: torch {torch.__version__}", file=sys.stderr)
     wire.serve(methods(Official()))

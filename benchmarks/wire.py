@@ -1,5 +1,6 @@
 """How a benchmark speaks with a contender in another process or interpreter: one JSON object a line, both ways.
 
+Requests go through its stdin; answers come through a pipe of their own, so that libraries may print what they like.
 Imports nothing beyond Python: the other interpreter has neither this project nor its libraries.
 """
 
@@ -15,6 +16,8 @@ from typing import Any, TextIO
 
 ROOT = Path(__file__).resolve().parents[1]
 """Where `python -m benchmarks...` runs."""
+ANSWERS = "WORKBENCH_ANSWERS"
+"""The environment variable that holds the number of the pipe."""
 
 
 class Peer:
@@ -22,25 +25,28 @@ class Peer:
 
     def __init__(self, command: list[str], **environment: str) -> None:
         self.name = " ".join(command)
+        answers, write = os.pipe()
+        self._answers = os.fdopen(answers)
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
+            stdout=2,  # what it prints is not this process's output
+            pass_fds=(write,),
             text=True,
             cwd=ROOT,
-            env={**os.environ, **environment},
+            env={**os.environ, **environment, ANSWERS: str(write)},
         )
+        os.close(write)
 
     def ask(self, do: str, **request: Any) -> Any:
         """What the other side answers; SystemExit with its own words where it failed."""
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
         try:
             self._process.stdin.write(json.dumps({"do": do, **request}) + "\n")
             self._process.stdin.flush()
         except BrokenPipeError:
             raise SystemExit(f"{self.name} has ended; its own words stand above") from None
-        line = self._process.stdout.readline()
+        line = self._answers.readline()
         if not line:
             raise SystemExit(f"{self.name} ended during {do!r}; its own words stand above")
         answer = json.loads(line)
@@ -51,10 +57,9 @@ class Peer:
     def close(self) -> None:
         """Close its input, upon which it ends."""
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
         self._process.stdin.close()
         self._process.wait()
-        self._process.stdout.close()
+        self._answers.close()
 
     def __enter__(self) -> Peer:
         return self
@@ -64,10 +69,9 @@ class Peer:
 
 
 def serve(methods: dict[str, Callable[..., Any]]) -> None:
-    """Answer requests from stdin until it ends; whatever else is printed goes to stderr, not among the answers."""
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    answer_all(sys.stdin, answers, methods)
+    """Answer requests from stdin until it ends."""
+    with os.fdopen(int(os.environ[ANSWERS]), "w") as answers:
+        answer_all(sys.stdin, answers, methods)
 
 
 def answer_all(requests: TextIO, answers: TextIO, methods: dict[str, Callable[..., Any]]) -> None:

@@ -109,7 +109,7 @@ def beside(monkeypatch):
 
 
 def test_all_kinds_are_measured_with_their_bars(beside):
-    beside()
+    beside(lambda do, answer: {"before": 1.0, "peak": 3.0} if do == "peak" else answer)
     found = {report.benchmark: report for report in official.run(options("--steps", "32, 64"))}
     bars = {name: [(bar.least, bar.most) for bar in report.bars] for name, report in found.items()}
     assert bars == {
