@@ -5,9 +5,9 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from workbench.errors import UsageError, WorkbenchError
@@ -38,8 +38,28 @@ def atomic_path(target: Path | str) -> Iterator[Path]:
 def write_json(path: Path | str, obj: Any) -> None:
     """Writes `obj` as JSON atomically: sorted keys, two spaces, trailing newline."""
     with atomic_path(path) as temporary:
-        text = json.dumps(obj, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
-        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.write_text(json_text(obj), encoding="utf-8")
+
+
+def json_text(obj: Any) -> str:
+    """`obj` as `write_json` writes it."""
+    return json.dumps(obj, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def check_inside(names: Iterable[Any], where: str) -> None:
+    """Raises WorkbenchError that begins with `where` for a name, read from a file, that leads out of its own folder."""
+    for name in names:
+        if not isinstance(name, str) or not _stays_inside(name):
+            raise WorkbenchError(f"{where} names {str(name)[:80]!r}, which is no file of its own folder")
+
+
+def _stays_inside(name: str) -> bool:
+    path, depth = PurePosixPath(name.replace("\\", "/")), 0
+    for part in path.parts:
+        depth += -1 if part == ".." else 1
+        if depth < 0:
+            return False
+    return not path.is_absolute() and ":" not in name
 
 
 def parse_json(text: str | bytes, where: str) -> Any:

@@ -38,6 +38,8 @@ def load(
 ) -> Loaded:
     """Load a decoder-only LM and its tokenizer; raises `UsageError` where the name, not the work, is wrong."""
     folder = local_folder(id_or_path)
+    if folder is not None:
+        _check_shards(folder)
     target = pick_device(device)
     source = str(folder or id_or_path)
     hub = hub or HubAccess()
@@ -123,6 +125,17 @@ def quiet() -> Iterator[None]:
         hf_logging.set_verbosity(level)
         if bars:
             hf_logging.enable_progress_bar()
+
+
+def _check_shards(folder: Path) -> None:
+    """Refuses an index of weights that names files elsewhere: they would be read, and no fingerprint would see them."""
+    for name in ("model.safetensors.index.json", "pytorch_model.bin.index.json"):
+        if (folder / name).is_file():
+            index = files.read_json(folder / name)
+            shards = index.get("weight_map") if isinstance(index, dict) else None
+            if not isinstance(shards, dict):
+                raise WorkbenchError(f"{folder / name} is no index of weights: it has no weight_map")
+            files.check_inside(shards.values(), str(folder / name))
 
 
 def _check_decoder_only(config: Any, name: str) -> None:

@@ -97,11 +97,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except UnicodeEncodeError as error:
         shown = ascii(str(error.object)[max(error.start - 20, 0) : error.start + 20])
-        error_line(f"this holds half a character (bytes that are not UTF-8), which cannot be written: {shown}")
+        error_line(
+            f"this holds half a character (bytes that are not UTF-8), which cannot be written: {shown}"
+        )
         return UsageError.exit_code
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
-        error_line(f"{error.strerror or error}{where}")
+        torn = (
+            " (is the disk full?)" if " requested and " in str(error) else ""
+        )  # numpy's words, without a reason
+        error_line(f"{error.strerror or error}{torn}{where}")
         return 1
     except MemoryError:
         error_line("out of memory; a smaller --batch-size needs less")

@@ -8,8 +8,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
-
 from workbench.backbone import Backbone
 from workbench.embedders.base import Embedder
 from workbench.embedders.card import model_card
@@ -26,10 +24,11 @@ from workbench.embedders.manifest import (
     read_tensors,
     settings_of,
     versions,
+    write_folder,
 )
 from workbench.embedders.official import FILES, is_checkpoint, load_checkpoint
 from workbench.errors import FingerprintMismatch, UsageError, WorkbenchError
-from workbench.files import atomic_path, hash_file, shipped, write_json
+from workbench.files import json_text, shipped
 from workbench.hub import HubAccess, fetch_command
 
 SENTENCE_MODULE = "workbench.embedders.sentence.WorkbenchEmbedder"
@@ -49,38 +48,37 @@ def save(
 ) -> Path:
     """Write the artifact into the folder `path`; other files there stay.
 
-    Each file is replaced atomically and `config.json`, which holds the weights' hash, comes last: an interrupted
-    save leaves a folder that loading refuses, never one that it misreads. The same embedder gives the same bytes.
+    A save that fails leaves what was there, one that is killed a folder that is whole or that loading refuses
+    (`write_folder`). The same embedder gives the same bytes.
     Without `for_sentence_transformers`, its two files are left to sentence-transformers, which is saving.
     """
     folder = Path(path)
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file; an embedder is saved into a folder")
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / CONFIG).unlink(missing_ok=True)
-    if for_sentence_transformers:
-        write_json(folder / MODULES, [{"idx": 0, "name": "0", "path": "", "type": SENTENCE_MODULE}])
-        write_json(folder / SENTENCE_CONFIG, _sentence_config(embedder))
-    with atomic_path(folder / WEIGHTS) as temporary:
-        save_file(embedder.tensors(), temporary, metadata={"format": "pt"})
-    manifest = Manifest(
-        method=embedder.method,
-        backbone=_name_of(embedder.backbone, folder),
-        fingerprint=embedder.backbone.fingerprint(),
-        config=embedder.config.to_dict(),
-        prompts=embedder.prompts,
-        weights=hash_file(folder / WEIGHTS),
-        dimension=embedder.dimension,
-        data_hash=data_hash,
-        seeds=seeds or {},
-        metrics=metrics or {},
-        training=training or {},
-        libraries=versions(),
-    )
-    with atomic_path(folder / CARD) as temporary:
-        Path(temporary).write_text(model_card(manifest), encoding="utf-8")
-    write_json(folder / CONFIG, vars(manifest))
-    return folder
+
+    def about(weights: str) -> Manifest:
+        return Manifest(
+            method=embedder.method,
+            backbone=_name_of(embedder.backbone, folder),
+            fingerprint=embedder.backbone.fingerprint(),
+            config=embedder.config.to_dict(),
+            prompts=embedder.prompts,
+            weights=weights,
+            dimension=embedder.dimension,
+            data_hash=data_hash,
+            seeds=seeds or {},
+            metrics=metrics or {},
+            training=training or {},
+            libraries=versions(),
+        )
+
+    def beside(manifest: Manifest) -> dict[str, str]:
+        modules = [{"idx": 0, "name": "0", "path": "", "type": SENTENCE_MODULE}]
+        own = {MODULES: json_text(modules), SENTENCE_CONFIG: json_text(_sentence_config(embedder))}
+        return {CARD: model_card(manifest), **(own if for_sentence_transformers else {})}
+
+    return write_folder(folder, embedder.tensors(), about, beside)
 
 
 def load_embedder(

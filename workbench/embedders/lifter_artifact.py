@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
-
 from workbench.embedders.artifact import check_fingerprint
 from workbench.embedders.base import Embedder
 from workbench.embedders.card import table
@@ -19,9 +17,10 @@ from workbench.embedders.manifest import (
     read_tensors,
     settings_of,
     versions,
+    write_folder,
 )
 from workbench.errors import FingerprintMismatch, UsageError
-from workbench.files import atomic_path, hash_file, shipped, write_json
+from workbench.files import shipped
 
 METHOD = "lifter"
 
@@ -91,29 +90,25 @@ def save_lifter(
     folder = Path(path)
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file; a lifter is saved into a folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / CONFIG).unlink(missing_ok=True)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in lifter.state_dict().items()}
-    with atomic_path(folder / WEIGHTS) as temporary:
-        save_file(tensors, temporary, metadata={"format": "pt"})
-    manifest = Manifest(
-        method=METHOD,
-        backbone=embedder.backbone.id,
-        fingerprint={**embedder.backbone.fingerprint(), "embedder": embedder.fingerprint()},
-        config=lifter.config.to_dict(),
-        prompts={},
-        weights=hash_file(folder / WEIGHTS),
-        dimension=lifter.config.dimension,
-        data_hash=data_hash,
-        seeds=seeds or {},
-        metrics=metrics or {},
-        training=training or {},
-        libraries=versions(),
-    )
-    with atomic_path(folder / CARD) as temporary:
-        Path(temporary).write_text(_card(manifest, embedder), encoding="utf-8")
-    write_json(folder / CONFIG, vars(manifest))
-    return folder
+
+    def about(weights: str) -> Manifest:
+        return Manifest(
+            method=METHOD,
+            backbone=embedder.backbone.id,
+            fingerprint={**embedder.backbone.fingerprint(), "embedder": embedder.fingerprint()},
+            config=lifter.config.to_dict(),
+            prompts={},
+            weights=weights,
+            dimension=lifter.config.dimension,
+            data_hash=data_hash,
+            seeds=seeds or {},
+            metrics=metrics or {},
+            training=training or {},
+            libraries=versions(),
+        )
+
+    return write_folder(folder, tensors, about, lambda manifest: {CARD: _card(manifest, embedder)})
 
 
 def load_lifter(embedder: Embedder, path: str | Path | None = None) -> Lifter:

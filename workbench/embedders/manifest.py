@@ -1,18 +1,19 @@
 """What a saved folder says of itself in `config.json`, read with suspicion: what stands in a file is anybody's."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from workbench.embedders.official import is_checkpoint
 from workbench.errors import UsageError, WorkbenchError
-from workbench.files import hash_file, named_if_damaged, read_json
+from workbench.files import atomic_path, hash_file, json_text, named_if_damaged, read_json
 
 SCHEMA = 1
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
@@ -83,6 +84,35 @@ def check_weights(folder: Path, manifest: Manifest) -> None:
     """Raises WorkbenchError where the tensors are not, byte for byte, those that config.json was written for."""
     if not (folder / WEIGHTS).is_file() or hash_file(folder / WEIGHTS) != manifest.weights:
         raise WorkbenchError(f"{folder / WEIGHTS} is missing or not the file that {CONFIG} was written for")
+
+
+def write_folder(
+    folder: Path,
+    tensors: dict[str, Tensor],
+    about: Callable[[str], Manifest],
+    beside: Callable[[Manifest], dict[str, str]] = lambda manifest: {},
+) -> Path:
+    """Tensors, `about(their hash)` as config.json, and the texts `beside` (by file name) into a folder; returns it.
+
+    All is written before anything is replaced: where the disk is full, what was there stays. config.json goes first
+    and comes back last: a save that is killed leaves a folder that loading refuses, never one that it misreads.
+    Raises UsageError where `folder` is a file, WorkbenchError where the tensors cannot be written.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file; what is saved is a folder")
+    with ExitStack() as stack:  # which closes, and so replaces, in reverse order
+        config = stack.enter_context(atomic_path(folder / CONFIG))
+        weights = stack.enter_context(atomic_path(folder / WEIGHTS))
+        try:
+            save_file(tensors, weights, metadata={"format": "pt"})
+        except SafetensorError as error:  # a full disk, in safetensors' own words
+            raise WorkbenchError(f"{folder / WEIGHTS} cannot be written: {error}") from error
+        manifest = about(hash_file(weights))
+        for name, text in beside(manifest).items():
+            stack.enter_context(atomic_path(folder / name)).write_text(text, encoding="utf-8")
+        config.write_text(json_text(vars(manifest)), encoding="utf-8")
+        (folder / CONFIG).unlink(missing_ok=True)
+    return folder
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

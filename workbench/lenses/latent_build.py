@@ -1,6 +1,7 @@
 """Builds an index of states in context: chunk by chunk, so that a killed build goes on and ends with the same bytes."""
 
 import json
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -112,14 +113,25 @@ def _resumed(partial: Path, facts: IndexFacts) -> int:
         state = json.loads((partial / PROGRESS).read_text(encoding="utf-8"))
         if state["facts"] == facts.to_dict():
             return state["done"]
-    except (FileNotFoundError, ValueError, KeyError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
         pass
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    for layer in facts.layers:
-        shape = (facts.contexts, facts.dimension)
-        np.lib.format.open_memmap(partial / states_name(layer), mode="w+", dtype=np.float16, shape=shape)
+    try:
+        for layer in facts.layers:
+            _allocate(partial / states_name(layer), (facts.contexts, facts.dimension))
+    except OSError:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
     return 0
+
+
+def _allocate(path: Path, shape: tuple[int, int]) -> None:
+    """A file of zeros whose room is taken now: a memory map that meets a full disk later kills the process."""
+    np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
+    if hasattr(os, "posix_fallocate"):
+        with open(path, "r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
 def _write_chunk(

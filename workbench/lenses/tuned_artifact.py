@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from safetensors.torch import save_file
-
 from workbench.embedders.artifact import check_fingerprint
 from workbench.embedders.base import Embedder
 from workbench.embedders.manifest import (
@@ -14,9 +12,9 @@ from workbench.embedders.manifest import (
     read_tensors,
     settings_of,
     versions,
+    write_folder,
 )
 from workbench.errors import FingerprintMismatch, UsageError
-from workbench.files import atomic_path, hash_file, write_json
 from workbench.lenses.tuned import Trained, Translators
 from workbench.lenses.tuned_config import TunedTraining
 
@@ -39,34 +37,32 @@ def save_tuned_lens(
     folder = Path(path)
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file; a tuned lens is saved into a folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / CONFIG).unlink(missing_ok=True)
     tensors = {
         name: tensor.detach().cpu().contiguous() for name, tensor in trained.probes.state_dict().items()
     }
-    with atomic_path(folder / WEIGHTS) as temporary:
-        save_file(tensors, temporary, metadata={"format": "pt"})
     metrics = {
         f"held_out_kl_{name}_layer_{layer}": value
         for name, values in (("logit", trained.logit), ("tuned", trained.tuned))
         for layer, value in enumerate(values)
     }
     layers, size = trained.probes.bias.shape
-    manifest = Manifest(
-        method=METHOD,
-        backbone=embedder.backbone.id,
-        fingerprint=_fits(embedder),
-        config={"layers": layers, "size": size},
-        prompts={},
-        weights=hash_file(folder / WEIGHTS),
-        data_hash=data_hash,
-        seeds={"seed": training.seed},
-        metrics=metrics,
-        training={**training.to_dict(), "states": trained.states},
-        libraries=versions(),
-    )
-    write_json(folder / CONFIG, vars(manifest))
-    return folder
+
+    def about(weights: str) -> Manifest:
+        return Manifest(
+            method=METHOD,
+            backbone=embedder.backbone.id,
+            fingerprint=_fits(embedder),
+            config={"layers": layers, "size": size},
+            prompts={},
+            weights=weights,
+            data_hash=data_hash,
+            seeds={"seed": training.seed},
+            metrics=metrics,
+            training={**training.to_dict(), "states": trained.states},
+            libraries=versions(),
+        )
+
+    return write_folder(folder, tensors, about)
 
 
 def load_tuned_lens(embedder: Embedder, path: str | Path) -> Translators:

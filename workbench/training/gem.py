@@ -12,6 +12,7 @@ from workbench.backbone import Backbone
 from workbench.embedders.artifact import CONFIG, load_embedder, save
 from workbench.embedders.config import GEMConfig
 from workbench.embedders.gem import GEM, Marked, check_layer, pool, read_marked
+from workbench.errors import WorkbenchError
 from workbench.leakage import audit_backbone
 from workbench.objectives import contrastive_loss
 from workbench.processes import agreed
@@ -148,5 +149,7 @@ def build_trainer(embedder: GEM, texts: MarkedTexts, config: GEMTraining, run: R
     """The Trainer of a run over texts in an order that the seed decides."""
     order = BatchOrder(texts, batch_size=config.batch_size, epochs=config.epochs, seed=config.seed).batches
     plan = [Step(number, rows) for number, rows in enumerate(order) if len(rows) > 1 or not config.alpha]
+    if not plan:
+        raise WorkbenchError("GEM's contrastive loss needs at least two texts in a batch, and there are fewer")
     arguments = training_arguments(config, run, embedder.backbone)
     return GEMTrainer(config, GEMStep(embedder), Batches(plan, texts.make), run, arguments)

@@ -177,5 +177,4 @@ def _shape(config: TeacherTraining, steps: int) -> Any:
 
 def _last_losses(run: Run) -> dict[str, float]:
     """The newest logged loss of each stage."""
-    lines = [json.loads(line) for line in run.log.read_text(encoding="utf-8").splitlines()]
-    return {name: value for line in lines for name, value in line.items() if name.startswith("loss_")}
+    return {name: value for line in run.rows() for name, value in line.items() if name.startswith("loss_")}

@@ -115,6 +115,11 @@ def _packaged() -> Path:
 def _sentence_transformer(source: str, id: str) -> Any:
     from sentence_transformers import SentenceTransformer
 
+    if (modules := Path(source) / "modules.json").is_file():
+        listed = files.read_json(modules)
+        if not isinstance(listed, list) or not all(isinstance(module, dict) for module in listed):
+            raise WorkbenchError(f"{modules} lists no modules")
+        files.check_inside((module.get("path", "") for module in listed), str(modules))
     local = not hub_reachable() if not Path(source).exists() else True
     with quiet():
         try:

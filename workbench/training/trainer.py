@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
@@ -137,6 +138,16 @@ class MethodTrainer(Trainer):
                     f"step {self.state.global_step}: a loss is not finite (lower lr, or use float32)"
                 )
         super().log(logs, start_time)
+
+    def _save_checkpoint(self, *arguments: Any, **options: Any) -> None:
+        """The Trainer's own; a disk that is full is one clear line, whichever library meets it first."""
+        try:
+            super()._save_checkpoint(*arguments, **options)
+        except (SafetensorError, RuntimeError, OSError) as error:
+            raise WorkbenchError(
+                f"the checkpoint of step {self.state.global_step} cannot be written to {self.run.checkpoints} "
+                f"({' '.join(str(error).split())[:120]}); with room on the disk, the same command goes on from the last"
+            ) from error
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
         folder = Path(output_dir or self.args.output_dir)  # type: ignore[arg-type]
