@@ -132,7 +132,7 @@ def _methods(rows: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def _metric(row: dict[str, Any]) -> str:
-    return METRICS.get(row["metric"], row["metric"]) + (" ↓" if row["lower_is_better"] else "")
+    return str(METRICS.get(row["metric"], row["metric"])) + (" ↓" if row["lower_is_better"] else "")
 
 
 def _cell(row: dict[str, Any] | None) -> str:
