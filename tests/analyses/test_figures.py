@@ -1,0 +1,87 @@
+"""All figures at once: what is measured anew and why, and that the measured numbers are what they say."""
+
+import numpy as np
+import pytest
+import typer
+
+from analyses import figures, neighbourhoods
+from analyses.bootstrap import interval
+from analyses.latent_lens import hits, others
+from workbench.fieldguide.items import Item
+from workbench.figures.paper.registry import figure_named
+from workbench.figures.paper.results import write_results
+
+
+@pytest.fixture
+def shipped_data(tmp_path, monkeypatch):
+    monkeypatch.setenv("WORKBENCH_DATA", str(tmp_path))
+    (tmp_path / "corpus.jsonl").write_text("one")
+    return tmp_path
+
+
+def test_a_figure_is_measured_where_it_is_missing_stale_unreadable_or_asked_for(shipped_data):
+    figure = figure_named("attribution")
+    assert figures.why(figure, fresh=False) == "missing"
+    path = write_results("attribution", data={}, numbers={}, artifacts=["corpus.jsonl"])
+    assert figures.why(figure, fresh=False) == ""
+    assert figures.why(figure, fresh=True) == "asked for"
+    (shipped_data / "corpus.jsonl").write_text("another")
+    assert figures.why(figure, fresh=False) == "stale"
+    path.write_text("{")
+    assert figures.why(figure, fresh=False) == "unreadable"
+
+
+def test_a_script_that_fails_ends_the_run_with_its_code():
+    with pytest.raises(typer.Exit) as ended:
+        figures.measure("python -c 'raise SystemExit(3)'")
+    assert ended.value.exit_code == 3
+    figures.measure("python -c pass")
+
+
+def test_an_interval_is_that_of_the_mean():
+    assert interval(np.array([2.0, 2.0, 2.0])) == [2.0, 2.0, 2.0]
+    mean, low, high = interval(np.arange(100.0))
+    assert mean == 49.5
+    # The standard error of the mean is 2.89; 1.96 of them on each side.
+    assert low == pytest.approx(49.5 - 5.66, abs=0.6)
+    assert high == pytest.approx(49.5 + 5.66, abs=0.6)
+
+
+def test_overlap_is_the_share_of_common_words():
+    found = neighbourhoods.overlaps(["What is gold?", "what is iron", "Who sings?"])
+    assert found[0, 1] == pytest.approx(2 / 4)
+    assert found[0, 2] == 0
+    assert np.allclose(np.diag(found), 1)
+
+
+def test_neighbours_are_counted_by_what_they_share(monkeypatch):
+    monkeypatch.setattr(neighbourhoods, "K", 1)
+    # Two pairs of neighbours: one of the same answer in other words, one of other answers in the same words.
+    vectors = np.array([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, 1.0]])
+    words = np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0.9], [0, 0, 0.9, 1]])
+    found = neighbourhoods.shared(vectors, words, ["a", "a", "b", "c"], np.ones(4, bool))
+    assert found["same answer"].tolist() == [1, 1, 0, 0]
+    assert found["worded alike"].tolist() == [0, 0, 1, 1]
+    assert found["worded alike, another answer"].tolist() == [0, 0, 1, 1]
+
+
+def test_contexts_that_name_an_answer_are_counted_without_their_marks():
+    class Reading:
+        snippets = ([["The capital is Nairob«i»."], ["It is «gold»."]],)
+
+    assert hits([Reading()], [("Nairobi",)], [4]).tolist() == [[0.5]]
+
+
+def test_the_control_is_another_answer_to_the_same_kind_of_question():
+    def item(answer, topic, attribute):
+        return Item("one_hop", "q", answer, (answer,), topic, "s", attribute)
+
+    items = [
+        item("Asia", "cities", "continent"),
+        item("Asia", "cities", "continent"),
+        item("fur", "animals", "cover"),
+        item("Europe", "cities", "continent"),
+    ]
+    assert others(items)[:2] == [("Europe",), ("Europe",)]
+    assert others(items)[2] == ("Europe",)
+    assert others(items)[3] == ("Asia",)
