@@ -3,7 +3,7 @@
 python -m benchmarks.plain                    # the random Qwen3 of benchmarks.official; as large as Qwen3-0.6B on a GPU
 python -m benchmarks.plain --dtype bfloat16   # where a GPU is present
 
-encode  512 texts of mixed length against a bare forward pass over the same padded vectors, batch by batch: no
+encode  384 texts of mixed length against a bare forward pass over the same padded vectors, batch by batch: no
         tokenizing, no projections, nothing put back in order
 decode  from soft prompts against a bare `generate(inputs_embeds=...)`, without turning tokens into text
 floor   on a GPU alone: tokens a second of one decoded text, beside what reading all weights once a token allows at the
@@ -188,7 +188,7 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--device", default="cuda" if cuda else "cpu")
     found.add_argument("--threads", type=int, default=torch.get_num_threads())
     found.add_argument("--repeats", type=int, default=7)
-    found.add_argument("--texts", type=int, default=512)
+    found.add_argument("--texts", type=int, default=384)
     found.add_argument("--batch-size", type=int, default=32)
     found.add_argument("--decode-texts", type=int, default=32)
     found.add_argument("--tokens", type=int, default=64)
