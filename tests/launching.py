@@ -17,6 +17,6 @@ def launch(*arguments: object, **environment: str) -> subprocess.CompletedProces
         env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", **environment},
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=600,
         check=False,
     )

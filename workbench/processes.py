@@ -51,7 +51,7 @@ def here() -> Processes:
     if os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true":
         raise UsageError(
             "FSDP by accelerate would shard what trains, which is small, and not the backbone: launch with "
-            "--multi_gpu and pass --shard-backbone on (docs/scale.md)"
+            "--multi_gpu and pass --shard-backbone (docs/scale.md)"
         )
     if os.environ.get("ACCELERATE_USE_DEEPSPEED", "").lower() == "true":
         raise UsageError("DeepSpeed is not supported: launch with --multi_gpu (docs/scale.md)")
@@ -93,7 +93,7 @@ def agreed(work: Callable[[], T]) -> T:
     processes = here()
     if processes.count == 1:
         return work()
-    _join()
+    join()
     import torch.distributed as dist
 
     told: list = [None, None]
@@ -115,11 +115,11 @@ def agreed(work: Callable[[], T]) -> T:
     return told[0]
 
 
-def _join() -> None:
+def join() -> None:
     """Meet the other processes, once: torch's own choice of backends, gloo on CPUs and NCCL on GPUs."""
     import torch.distributed as dist
 
-    if not dist.is_initialized():
+    if here().count > 1 and not dist.is_initialized():
         dist.init_process_group(timeout=PATIENCE)
 
 

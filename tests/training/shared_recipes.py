@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from workbench.backbone import Backbone
+from workbench.backbone.sharding import shard
 from workbench.embedders.artifact import load_embedder
 from workbench.embedders.config import GEMConfig, LifterConfig, LLM2VecGenConfig
+from workbench.processes import here
 from workbench.training import gem, lifter, llm2vec_gen
 from workbench.training.config import LLM2VecGenTraining
 from workbench.training.corpus import Corpus
@@ -39,8 +41,12 @@ RECIPES = {
         epochs=5,
         **STEPS,
     ),
+    "spread": LLM2VecGenTraining(lr=1e-2, epochs=4, lora_rank=2, **STEPS),
+    "spread gem": GEMTraining(p=0.4, lr=1e-2, alpha=0.5, alpha_start=0, epochs=5, **STEPS),
     "gem alone": GEMTraining(p=0.4, lr=1e-2, alpha=0.0, epochs=4, **STEPS),
 }
+SPREAD = ("spread", "spread gem")
+"""Recipes that two processes train on a backbone whose blocks are spread over them."""
 LIFTER = LifterTraining(lr=1e-2, epochs=4, **STEPS)
 
 
@@ -66,8 +72,19 @@ def train_lifter(backbone: Backbone, output: Path) -> None:
     lifter.train(embedder, corpus(), LIFTER, LifterConfig(width=16), output=output / "lifter")
 
 
+def train_all(backbone: Backbone, output: Path) -> None:
+    """Train every recipe, and the lifter."""
+    for name in RECIPES:
+        if name not in SPREAD:
+            train(name, backbone, output)
+    train_lifter(backbone, output)
+    if here().count > 1:
+        shard(backbone)
+        held = next(backbone.layers[0].parameters())
+        assert 2 * held.to_local().numel() == held.numel(), "each process holds half of a block"
+    for name in SPREAD:
+        train(name, backbone, output)
+
+
 if __name__ == "__main__":
-    model, folder = Backbone.load(sys.argv[1]), Path(sys.argv[2])
-    for recipe in RECIPES:
-        train(recipe, model, folder)
-    train_lifter(model, folder)
+    train_all(Backbone.load(sys.argv[1]), Path(sys.argv[2]))

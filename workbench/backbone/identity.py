@@ -25,6 +25,7 @@ VOLATILE = {
     "use_cache",
 }
 VOLATILE |= {
+    "quantization_config",
     "_attn_implementation",
     "attn_implementation",
     "return_dict",

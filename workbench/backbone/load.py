@@ -12,8 +12,10 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as hf_logging
 
 from workbench import files
+from workbench.backbone.quantization import Quantization, loading_options
 from workbench.errors import UsageError, WorkbenchError
 from workbench.hub import HubAccess, commit_of, fetch_command
+from workbench.processes import here
 
 FIELDGUIDE = "fieldguide"
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -35,12 +37,15 @@ def load(
     revision: str | None,
     trust: bool,
     hub: HubAccess | None = None,
+    quantization: Quantization | None = None,
 ) -> Loaded:
     """Load a decoder-only LM and its tokenizer; raises `UsageError` where the name, not the work, is wrong."""
     folder = local_folder(id_or_path)
     if folder is not None:
         _check_shards(folder)
     target = pick_device(device)
+    weights = {"dtype": pick_dtype(dtype, target)}
+    weights |= loading_options(quantization, target, weights["dtype"])
     source = str(folder or id_or_path)
     hub = hub or HubAccess()
     options: dict[str, Any] = {"revision": revision, "trust_remote_code": trust}
@@ -51,7 +56,7 @@ def load(
             _check_decoder_only(config, id_or_path)
             tokenizer = AutoTokenizer.from_pretrained(source, **options)
             model, info = cast(Any, AutoModelForCausalLM).from_pretrained(
-                source, config=config, dtype=pick_dtype(dtype, target), output_loading_info=True, **options
+                source, config=config, output_loading_info=True, **weights, **options
             )
         except (OSError, ValueError, ImportError) as error:
             offline = folder is None and options["local_files_only"]
@@ -70,7 +75,9 @@ def load(
             f"backbone {id_or_path!r} lacks {len(missing)} weights, the first is {missing[0]}"
         )
     commit = None if folder else commit_of(id_or_path, "config.json", revision, hub.cache_dir)
-    return Loaded(model.to(target), tokenizer, commit or revision, folder)
+    if quantization is None:  # else the weights were put in place as they were read
+        model = model.to(target)
+    return Loaded(model, tokenizer, commit or revision, folder)
 
 
 def local_folder(id_or_path: str) -> Path | None:
@@ -91,7 +98,14 @@ def local_folder(id_or_path: str) -> Path | None:
 
 
 def pick_device(device: str) -> torch.device:
-    """ "auto" = the GPU that torch sees, else Apple's, else the CPU; anything else is torch's own device string."""
+    """ "auto" = the GPU that torch sees, else Apple's, else the CPU; anything else is torch's own device string.
+
+    Of several processes on a machine, each takes the GPU of its own number.
+    """
+    if device in ("auto", "cuda") and torch.cuda.is_available() and here().count > 1:
+        own = here().local
+        torch.cuda.set_device(own)  # a teacher's library asks for the current one
+        return torch.device("cuda", own)
     if device == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")

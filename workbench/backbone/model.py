@@ -19,6 +19,7 @@ from workbench.backbone.kernels import attention_kernel
 from workbench.backbone.load import FIELDGUIDE, load
 from workbench.backbone.padding import PaddedBatch, pad
 from workbench.backbone.prompts import Prompts, Template, Tokenized, eos_ids
+from workbench.backbone.quantization import Quantization
 from workbench.errors import UsageError, WorkbenchError
 from workbench.hub import HubAccess
 from workbench.masks import to_additive
@@ -39,6 +40,7 @@ class Backbone:
     ) -> None:
         self.model = model.eval().requires_grad_(False)
         self.tokenizer, self.id, self.revision, self._folder = tokenizer, id, revision, folder
+        self.sharded = False  # whether its blocks are spread over processes (sharding.py)
         self._prompts = Prompts(tokenizer)
         config = model.config.get_text_config()
         self.hidden_size: int = model.get_input_embeddings().weight.shape[1]
@@ -60,15 +62,17 @@ class Backbone:
         cache_dir: str | Path | None = None,
         local_files_only: bool = False,
         trust_remote_code: bool = False,
+        quantization: Quantization | None = None,
     ) -> Backbone:
         """Load the shipped field guide, a folder written by `save_pretrained`, or a decoder-only hub model.
 
         `device` "auto" takes a GPU if there is one; `dtype` "auto" is bfloat16 on a GPU that has it, else float32.
+        `quantization` "nf4" loads the blocks in 4 bits (bitsandbytes, on a GPU; docs/scale.md).
         The other options are `from_pretrained`'s; see `HubAccess`.
         Raises `UsageError` for a name that leads nowhere, `WorkbenchError` for damaged or missing weights.
         """
         hub = HubAccess(token, cache_dir, local_files_only)
-        found = load(str(id_or_path), device, dtype, revision, trust_remote_code, hub)
+        found = load(str(id_or_path), device, dtype, revision, trust_remote_code, hub, quantization)
         return cls(found.model, found.tokenizer, str(id_or_path), found.revision, found.folder)
 
     @classmethod

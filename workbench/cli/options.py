@@ -32,6 +32,15 @@ Revision = Annotated[str | None, typer.Option("--revision", help="Revision of a 
 TrustRemoteCode = Annotated[
     bool, typer.Option("--trust-remote-code", help="Run code that a hub model brings along.")
 ]
+LoadIn4bit = Annotated[
+    bool, typer.Option("--load-in-4bit", help="The backbone's blocks in NF4 (bitsandbytes, on a GPU).")
+]
+ShardBackbone = Annotated[
+    bool,
+    typer.Option(
+        "--shard-backbone", help="Spread the frozen backbone over the launched processes (docs/scale.md)."
+    ),
+]
 Texts = Annotated[list[str] | None, typer.Option("--text", help="A text; may stand several times.")]
 Input = Annotated[
     str | None,

@@ -29,6 +29,7 @@ def respond(
     dtype: options.Dtype = "auto",
     revision: options.Revision = None,
     trust_remote_code: options.TrustRemoteCode = False,
+    load_in_4bit: options.LoadIn4bit = False,
 ) -> None:
     """Let the backbone answer unlabelled queries; resumes where it was interrupted."""
     options.check_output(output, SUFFIXES)
@@ -40,8 +41,9 @@ def respond(
     from workbench.training.corpus import write_corpus
 
     model = Backbone.load(
-        backbone, device=device, dtype=dtype, revision=revision, trust_remote_code=trust_remote_code
-    )
+        backbone, device=device, dtype=dtype, revision=revision, trust_remote_code=trust_remote_code,
+        quantization="nf4" if load_in_4bit else None,
+    )  # fmt: skip
     with say.progress("responding", len(table), "queries") as progress:
         corpus = respond_to(
             model,

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -14,8 +14,11 @@ from workbench.embedders.config import GEMConfig, LLM2VecGenConfig
 from workbench.errors import UsageError
 from workbench.files import cache_folder
 from workbench.texts import read_texts
-from workbench.training.config import LLM2VecGenTraining
+from workbench.training.config import LLM2VecGenTraining, WatchedTraining
 from workbench.training.gem_config import GEMTraining
+
+if TYPE_CHECKING:
+    from workbench.backbone import Backbone
 
 app = typer.Typer(help="Train an embedder.", rich_markup_mode=None)
 DECIDED_BY_TRAINING = ("dimension",)
@@ -49,6 +52,8 @@ def llm2vec_gen(
     dtype: options.Dtype = "auto",
     revision: options.Revision = None,
     trust_remote_code: options.TrustRemoteCode = False,
+    load_in_4bit: options.LoadIn4bit = False,
+    shard_backbone: options.ShardBackbone = False,
 ) -> None:
     """Train special tokens and two projections on a frozen backbone (LLM2Vec-Gen).
 
@@ -67,13 +72,16 @@ def llm2vec_gen(
     from workbench.training.teachers import load_teacher
 
     model = Backbone.load(
-        backbone, device=device, dtype=dtype, revision=revision, trust_remote_code=trust_remote_code
-    )
+        backbone, device=device, dtype=dtype, revision=revision, trust_remote_code=trust_remote_code,
+        quantization="nf4" if load_in_4bit else None,
+    )  # fmt: skip
     teacher = load_teacher(shape.teacher, model)
     cache = cache_folder(cache_dir)
     corpus = corpus_of(model, table, cache, max_new_tokens)
     with say.progress("teacher targets", len(corpus), "responses") as progress:
         vectors = targets(teacher, corpus.responses, cache_dir=cache, progress=progress)
+    if shard_backbone:
+        shard(model, training)
     embedder = train(model, replace(corpus, targets=vectors), training, shape, output=output, resume=resume)
     counts = Manifest.read(output).training
     say.note_truncated(counts["truncated_queries"], len(corpus), "queries")
@@ -165,6 +173,8 @@ def gem(
     dtype: options.Dtype = "auto",
     revision: options.Revision = None,
     trust_remote_code: options.TrustRemoteCode = False,
+    load_in_4bit: options.LoadIn4bit = False,
+    shard_backbone: options.ShardBackbone = False,
 ) -> None:
     """Train special tokens behind a bottleneck mask together with the backbone's update (GEM).
 
@@ -183,13 +193,29 @@ def gem(
     from workbench.training.gem import train
 
     model = Backbone.load(
-        backbone, device=device, dtype=dtype, revision=revision, trust_remote_code=trust_remote_code
-    )
+        backbone, device=device, dtype=dtype, revision=revision, trust_remote_code=trust_remote_code,
+        quantization="nf4" if load_in_4bit else None,
+    )  # fmt: skip
     responses = own_responses(table) or [""] * len(table)
     corpus = Corpus(table.texts, responses, None, {"source": table.source}, table.rows)
+    if shard_backbone:
+        shard(model, training, full=shape.tuning == "full")
     embedder = train(model, corpus, training, shape, output=output, summaries=told, resume=resume)
     say.note_truncated(Manifest.read(output).training["truncated_texts"], len(corpus), "texts")
     say.note(f"{embedder.method} of dimension {embedder.dimension} in {output}")
+
+
+def shard(model: "Backbone", training: WatchedTraining, full: bool = False) -> None:
+    """Spread the backbone's blocks over the launched processes; UsageError for what cannot be trained so."""
+    from workbench.backbone.sharding import shard as spread
+
+    if training.watch_every:
+        raise UsageError(
+            "a backbone spread over processes cannot be watched: --watch-every 0, or no --shard-backbone"
+        )
+    if full:
+        raise UsageError("--tuning full trains a copy of every weight: with --shard-backbone, train a LoRA")
+    spread(model)
 
 
 app.command("teacher")(train_teacher)

@@ -5,15 +5,20 @@ from contextlib import contextmanager
 
 from torch import nn
 
+from workbench.errors import UsageError
+
 
 class FullUpdate(nn.Module):
     """A trainable copy of every weight of the backbone; tied weights stay tied.
 
     The copies stand in the model's place while `active` is open, and the originals come back on leaving it.
+    Raises UsageError for quantized weights.
     """
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
+        if not all(weight.is_floating_point() for weight in model.parameters()):
+            raise UsageError("weights in 4 bits cannot be fine-tuned in full: train a LoRA beside them")
         self.weights = nn.ParameterDict(
             {_key(name): nn.Parameter(weight.detach().clone()) for name, weight in model.named_parameters()}
         )

@@ -102,7 +102,8 @@ class TrainingStep(nn.Module):
         packs, special = "query_places" in inputs, self.special
         batch = PackedBatch(**inputs) if packs else Batch(**inputs)
         parts: list[Any] = [batch]
-        if isinstance(batch, Batch):
+        whole = packs or self._backbone[0].sharded  # blocks that are spread run as often in every process
+        if isinstance(batch, Batch) and not whole:
             share = QUERY_SHARE if special.lora is None else 1.0
             parts = split(batch, len(special.tokens) + special.n_compression, share)
         if len(parts) == 1 and here().count == 1:
