@@ -32,6 +32,7 @@ def draw(results: dict[str, Any], width: float) -> Figure:
         at = [point["parameters"] for point in own]
         intervals.upright(axes, at, [point[key] for point in own], colour=palette.OKABE_ITO[5], marker="D")
         axes.set_xscale("log")
+        axes.margins(x=0.1)
         axes.set_xticks(
             [point["parameters"] for point in points],
             [f"{point['parameters'] / 1e6:.2g} M" for point in points],
@@ -50,13 +51,13 @@ FIGURE = PaperFigure(
     "size_quality",
     "Size against quality",
     "{sizes} field guides of different size. Diamonds: the shipped one, pretrained for {pretraining_shipped:,} "
-    "steps; circles: smaller ones, for {pretraining:,} steps of the same recipe, so the last rise is not of size "
-    "alone. Every embedder had the same short training, {steps} steps on {queries:,} queries with its own model's "
-    "responses, without the closed-form alignment; the shipped embedder has 2,000 steps. (a) Of the {exam:,} items "
-    "of the exam, answered right by the model. (b) Of the facts that the model itself answers right ({known_least} "
-    "to {known_most}), those that the embedding decodes to. (c) {two_hop} two-hop questions that find their "
-    "passage first; dashed: the teacher, on the question. Lines are 95 % Wilson intervals over questions; one "
-    "training each.",
+    "steps; circles: smaller ones, pretrained for {pretraining:,} steps of the same recipe, so the last rise is "
+    "not of size alone. Every embedder had the same short training, {steps} steps on {queries:,} queries with its "
+    "own model's responses, without the closed-form alignment; the shipped embedder has 2,000 steps. (a) Of the "
+    "{exam:,} items of the exam, answered right by the model. (b) Of the facts that the model itself answers right "
+    "({known_least} to {known_most}), those that the embedding decodes to. (c) {two_hop} two-hop questions that "
+    "find their passage first; dashed: the teacher, on the question. Lines are 95 % Wilson intervals over "
+    "questions; one training each.",
     "python -m analyses.size_quality",
     draw,
 )  # fmt: skip
