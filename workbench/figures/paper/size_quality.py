@@ -50,14 +50,14 @@ def draw(results: dict[str, Any], width: float) -> Figure:
 FIGURE = PaperFigure(
     "size_quality",
     "Size against quality",
-    "{sizes} field guides of different size. Diamonds: the shipped one, pretrained for {pretraining_shipped:,} "
-    "steps; circles: smaller ones, pretrained for {pretraining:,} steps of the same recipe, so the last rise is "
-    "not of size alone. Every embedder had the same short training, {steps} steps on {queries:,} queries with its "
-    "own model's responses, without the closed-form alignment; the shipped embedder has 2,000 steps. (a) Of the "
-    "{exam:,} items of the exam, answered right by the model. (b) Of the facts that the model itself answers right "
-    "({known_least} to {known_most}), those that the embedding decodes to. (c) {two_hop} two-hop questions that "
-    "find their passage first; dashed: the teacher, on the question. Lines are 95 % Wilson intervals over "
-    "questions; one training each.",
+    "{sizes} field guides of different size. Diamonds: the shipped one, whose pretraining was to take "
+    "{pretraining_shipped:,} steps; circles: smaller ones, pretrained for {pretraining:,} steps of the same "
+    "recipe, so the last rise is not of size alone. Every embedder had the same short training, {steps} steps on "
+    "{queries:,} queries with its own model's responses, without the closed-form alignment; the shipped embedder "
+    "has 2,000 steps. (a) Of the {exam:,} items of the exam, answered right by the model. (b) Of the facts that "
+    "the model itself answers right ({known_least} to {known_most}, not the same ones), those that the embedding "
+    "decodes to. (c) {two_hop} two-hop questions that find their passage first; dashed: the teacher, on the "
+    "question. Lines are 95 % Wilson intervals over questions; one training each.",
     "python -m analyses.size_quality",
     draw,
 )  # fmt: skip
