@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from conftest import TEXTS
+from conftest import HOSTILE, TEXTS
 from safetensors.numpy import save_file
 from streamlit.testing.v1 import AppTest
 from test_pages import html
@@ -12,13 +12,16 @@ from test_pages import html
 from workbench.errors import UsageError, WorkbenchError
 
 
-def open_page(**query):
+def open_page(opened=(), **query):
+    """The page as the app opens it, with folders that were opened in the sidebar."""
+
     def script():
         from workbench.ui import pages
 
         pages.compare()
 
     app = AppTest.from_function(script, default_timeout=200)
+    app.session_state["opened embedders"] = list(opened)
     app.query_params.update(query)
     return app.run()
 
@@ -114,6 +117,21 @@ def test_the_page_compares_the_default_with_an_embedder_by_its_path(other):
     assert "LLM2Vec-Gen decodes it to" in shown
     assert "other decodes it to" in shown
     assert "On the 7 texts of the shipped atlas." in shown
+    assert "<script" not in shown + app.get("plotly_chart")[0].proto.spec
+
+
+def test_a_file_s_texts_are_embedded_on_both_sides_and_stay_texts(other):
+    app = open_page(opened=[other], texts="file")
+    lines = "".join(json.dumps({"query": f"What is number {n}?", "group": HOSTILE}) + "\n" for n in range(5))
+    data = lines + json.dumps({"query": HOSTILE, "group": "b"}) + "\nno json\n"
+    app.file_uploader[0].set_value((f"{HOSTILE}.jsonl", data.encode(), "application/json")).run()
+    assert not app.exception
+    assert not app.error
+    app.selectbox(key="point").select_index(5).run()
+    shown = html(app)
+    assert "On 6 of the 7 rows of &lt;script&gt;" in shown
+    assert "1 left out: no text, or one that stood before" in shown
+    assert "other decodes it to" in shown
     assert "<script" not in shown + app.get("plotly_chart")[0].proto.spec
 
 
