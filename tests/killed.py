@@ -58,12 +58,12 @@ def command(name, given, place):
 
 def fork(arguments, cache):
     """The command in a process of its own, in small parts, so that there is something to resume."""
+    cache.parent.mkdir(exist_ok=True)
     child = os.fork()
     if child:
         return child
-    quiet = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(quiet, 1)
-    os.dup2(quiet, 2)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    os.dup2(os.open(cache.with_suffix(".said"), os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
     os.environ["WORKBENCH_CACHE"] = str(cache)
     from workbench.atlas import build
     from workbench.cli import embed, main
@@ -84,14 +84,19 @@ def contents(place, name):
             os._exit(0)
         os.waitpid(child, 0)
         return read.read_text()
-    paths = sorted(path for path in place.rglob("*") if path.is_file() and "cache" not in path.parts)
+    paths = sorted(
+        path
+        for path in place.rglob("*")
+        if path.is_file() and "cache" not in path.parts and path.name != "cache.said"
+    )
     return {str(path.relative_to(place)): path.read_bytes() for path in paths}
 
 
 def whole_run(name, given, place):
     """Runs to the end; returns the seconds of processor time that it took."""
     _, status, used = os.wait4(fork(command(name, given, place), place / "cache"), 0)
-    assert os.waitstatus_to_exitcode(status) == 0, f"{name} failed"
+    said = (place / "cache.said").read_text()
+    assert os.waitstatus_to_exitcode(status) == 0, f"{name} failed: {said[-2000:]}"
     return used.ru_utime + used.ru_stime
 
 

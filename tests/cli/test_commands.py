@@ -252,7 +252,8 @@ def test_the_app_is_started_on_this_machine_only(cli, monkeypatch):
     [command] = started
     assert command[2:4] == ["streamlit", "run"]
     assert command[4].endswith("app.py")
-    assert command[5:] == ["--server.address=localhost", "--server.port=8600", "--server.headless=true"]
+    assert command[5:8] == ["--server.address=localhost", "--server.port=8600", "--server.headless=true"]
+    assert command[8:] == list(serve.SETTINGS)
 
 
 def test_flags_come_from_the_configurations_fields():

@@ -209,6 +209,37 @@ def test_a_vector_that_is_nested_too_deeply(cli, tmp_path, commands):
     assert cli(*commands["build"](tmp_path / "a.txt", tmp_path)).code == 0
     ran = cli("atlas", "search", "--store", tmp_path / "s", "--vector", "[" * 100_000)
     assert refused(ran, [2], "neither a .npy file nor a JSON list")
-    ran = cli("atlas", "search", "--store", tmp_path / "s", "--vector", f"[1{', 0' * 23}]", "--where",
-              "text = 'gold'; drop table rows")  # fmt: skip
-    assert cli("atlas", "info", "--store", tmp_path / "s", "--json").out.startswith('{"rows": 2'), ran.err
+
+
+def test_a_filter_deletes_nothing(cli, commands, tmp_path):
+    (tmp_path / "a.txt").write_text("gold\niron\n")
+    assert cli(*commands["build"](tmp_path / "a.txt", tmp_path)).code == 0
+    search = ("atlas", "search", "--store", tmp_path / "s", "--vector", f"[1{', 0' * 23}]", "--where")
+    for where in (
+        "text = 'gold'; drop table rows",
+        "1 = 1) ; delete from rows --",
+        "(" * 3000,
+        "text = '\\'",
+    ):
+        ran = cli(*search, where)
+        assert ran.code in (0, 2)
+        assert "Traceback" not in ran.err
+        assert '"rows": 2' in cli("atlas", "info", "--store", tmp_path / "s", "--json").out
+
+
+def test_an_exported_map_runs_no_script_of_its_texts(cli, commands, tmp_path):
+    evil = "</script><script>alert(1)</script>"
+    rows = [
+        {"text": f"{evil} {n}", "kind": evil if n % 2 else "plain", "id": f"{evil}{n}"} for n in range(12)
+    ]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert cli(*commands["build"](tmp_path / "a.jsonl", tmp_path)).code == 0
+    out = tmp_path / "map.html"
+    ran = cli(
+        "atlas", "map", "--store", tmp_path / "s", "--by", "kind", "--method", "pca", "--output", out
+    )
+    assert ran.code == 0, ran.err
+    page = out.read_text()
+    assert "alert(1)" in page
+    assert "<script>alert" not in page
+    assert "</script>alert" not in page
