@@ -31,7 +31,10 @@ fieldguide:  ## the shipped default again, all of it, from its seed: at most an 
 embedder:  ## the shipped embedder again, from the cached responses
 	workbench train llm2vec-gen --queries data/fieldguide/corpus.jsonl --output runs/llm2vec-gen \
 		--lr 1.5e-3 --projection-lr-scale 0.2 --align-start ridge --align-reduction sum --align-each \
-		--lora-rank 16 --lora-alpha 32 --batch-size 24 --packing on --dtype bfloat16 --bf16 on --logging-steps 50
+		--lora-rank 16 --lora-alpha 32 --batch-size 24 --packing on --dtype bfloat16 --bf16 on --logging-steps 50 \
+		--watch-every 100
+	rm -rf data/runs/llm2vec-gen && mkdir -p data/runs/llm2vec-gen
+	cp -r runs/llm2vec-gen/run.json runs/llm2vec-gen/log.jsonl runs/llm2vec-gen/watch data/runs/llm2vec-gen
 	workbench train align --embedder runs/llm2vec-gen --queries data/fieldguide/corpus.jsonl \
 		--dtype bfloat16 --bf16 on --output data/embedders/llm2vec-gen
 

@@ -146,7 +146,8 @@ The lifter is trained on what remains, so that it has never written one of these
 {unmet}
 
 The special tokens carry names that training never showed them. A lifter that has met a name, if only in such vectors,
-reads it in the pooled vector. One that has not mostly writes something like it, and a search makes up for much of that.
+reads it in the pooled vector as well as the special tokens say it. One that has not often writes something like it, and
+a search makes up for much of that. Where the first reading is good already, a search can also spoil it: it is an option.
 """
 
 
