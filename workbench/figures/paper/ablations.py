@@ -117,9 +117,10 @@ OBJECTIVES = PaperFigure(
     "objectives",
     "Both objectives, and each alone",
     "LLM2Vec-Gen trained for alignment alone, for reconstruction alone and for both, one short training each "
-    "({steps} steps of {batch} queries by the shipped recipe without its closed-form alignment). Facts: {kept} "
-    "that the model answers right; {two_hop} two-hop and {one_hop} one-hop questions; {answer} questions that "
-    "share an answer. Lines are 95 % Wilson intervals over questions; another training may differ by more. Without "
+    "({steps} steps of {batch} queries by the shipped recipe without its closed-form alignment). (a) Of the {kept} "
+    "held-out facts that the model answers right, those that the embedding decodes to. (b), (c) {two_hop} two-hop "
+    "and {one_hop} one-hop questions that find their passage first. (d) The nearest question has the same answer, "
+    "of {answer}. Lines are 95 % Wilson intervals over questions; another training may differ by more. Without "
     "alignment the embedding is a random projection of the soft prompts.",
     "python -m analyses.llm2vec_gen_ablations objectives",
     draw_objectives,
