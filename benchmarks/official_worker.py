@@ -57,10 +57,13 @@ class Official:
 
     def encode(self, texts: list[str], batch_size: int | None, ordered: bool, answer: bool) -> Any:
         """Embeddings; all texts at once without a batch size, the longest first (by letters) where `ordered`."""
-        rows = sorted(range(len(texts)), key=lambda row: -len(texts[row])) if ordered else range(len(texts))
+        rows = list(range(len(texts)))
+        if ordered:
+            rows.sort(key=lambda row: -len(texts[row]))
         chosen, size = [texts[row] for row in rows], batch_size or len(texts)
         parts = [self.public.encode(chosen[start : start + size]) for start in range(0, len(chosen), size)]
         found = torch.cat(parts)
+        found = found[torch.tensor(rows, device=found.device).argsort()]
         if self.device != "cpu":
             torch.cuda.synchronize()
         return found.float().cpu().tolist() if answer else None
