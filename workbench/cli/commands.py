@@ -25,7 +25,7 @@ from workbench.cli import (
 )
 from workbench.cli.say import error_line
 from workbench.errors import UsageError, WorkbenchError
-from workbench.processes import alone
+from workbench.processes import alone, here
 
 INTERRUPTED = 130
 SHARED = (("respond",), ("embed",), ("train", "llm2vec-gen"), ("train", "gem"), ("train", "lifter"))
@@ -115,6 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _invoke(arguments: list[str]) -> int:
     """Runs the command that the arguments name; its own `main` would answer some errors before we can."""
+    here()  # refuses, before anything is loaded, a launch that cannot give what it promises
     if not any(tuple(arguments[: len(words)]) == words for words in SHARED):
         alone(f"workbench {' '.join(word for word in arguments[:2] if not word.startswith('-'))}".strip())
     command = typer.main.get_command(app)
