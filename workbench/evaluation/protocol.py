@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from workbench.errors import WorkbenchError
+from workbench.evaluation.redraws import REDRAWS, average_precision, spearman
 from workbench.files import measured
 
 Encode = Callable[[list[str]], Float[np.ndarray, "b d"]]
@@ -110,10 +111,11 @@ def resampled(score: Score, seed: int = 0, *, draws: int = DRAWS) -> Float[np.nd
         strata[order], return_index=True, return_inverse=True, return_counts=True
     )
     first, many, generator = start[group], size[group], np.random.default_rng(seed)
+    quick = REDRAWS.get(score.main_metric) if rows.ndim == 2 else None
+    statistic = quick(rows) if quick else lambda chosen: score.statistic(rows[chosen])
     found = np.empty(draws)
     for draw in range(draws):  # as many rows of each stratum as it has, with replacement
-        chosen = order[first + (generator.random(len(rows)) * many).astype(np.int64)]
-        found[draw] = score.statistic(rows[chosen])
+        found[draw] = statistic(order[first + (generator.random(len(rows)) * many).astype(np.int64)])
     return found
 
 
@@ -152,25 +154,6 @@ def unit(vectors: Float[np.ndarray, "b d"]) -> Float[np.ndarray, "b d"]:
     return rows / np.where(norms == 0, 1.0, norms)
 
 
-def _spearman(rows: np.ndarray) -> float:
-    """Columns: similarity, gold score."""
-    from scipy.stats import rankdata
-
-    ranks = rankdata(rows, axis=0)
-    similarity, gold = (ranks - ranks.mean(axis=0)).T
-    spread = np.sqrt((similarity @ similarity) * (gold @ gold))
-    return float(similarity @ gold / spread) if spread > 0 else float("nan")
-
-
-def _average_precision(rows: np.ndarray) -> float:
-    """Columns: similarity, label (1 = alike)."""
-    from sklearn.metrics import average_precision_score
-
-    if len(np.unique(rows[:, 1])) < 2:
-        return float("nan")
-    return float(average_precision_score(rows[:, 1], rows[:, 0]))
-
-
 def _macro_accuracy(rows: np.ndarray) -> float:
     """Columns: right (1 or 0), number of the subject."""
     return float(np.mean([rows[rows[:, 1] == subject, 0].mean() for subject in np.unique(rows[:, 1])]))
@@ -182,9 +165,9 @@ def _perplexity(rows: np.ndarray) -> float:
 
 
 STATISTICS: dict[str, Callable[[np.ndarray], float]] = {
-    "cosine_spearman": _spearman,
-    "max_ap": _average_precision,
+    "cosine_spearman": lambda rows: spearman(rows)(np.arange(len(rows))),
+    "max_ap": lambda rows: average_precision(rows)(np.arange(len(rows))),
     "macro_accuracy": _macro_accuracy,
     "perplexity": _perplexity,
 }
-"""How pairs become a main score, by the main metric's name; each says what its two columns are."""
+"""How pairs become a main score, by the main metric's name; each (or its `redraws`) says what its two columns are."""
