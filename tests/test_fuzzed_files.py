@@ -1,6 +1,7 @@
 """Every reader of a file, on files that are not what they should be: it reads them or refuses them in our words."""
 
 import gzip
+import hashlib
 import json
 from contextlib import suppress
 from io import BytesIO
@@ -11,15 +12,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from fuzzing import bounded, damaged, other_json, read_or_refused
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.atlas import prebuilt
 from workbench.atlas.entries import entries, source_of
+from workbench.atlas.layout import facts_in
 from workbench.cli import vectors
 from workbench.decoding import reference
 from workbench.decoding.vector_files import parse_vector, read_vectors_file
-from workbench.embedders.artifact import Manifest
+from workbench.embedders.artifact import load_embedder, save
+from workbench.embedders.config import LifterConfig, LLM2VecConfig, LLM2VecGenConfig
+from workbench.embedders.lifter import Lifter
+from workbench.embedders.lifter_artifact import load_lifter, save_lifter
+from workbench.embedders.llm2vec_gen import LLM2VecGen
+from workbench.embedders.manifest import Manifest
 from workbench.embedders.official_files import read_json, read_projection, read_yaml
 from workbench.errors import WorkbenchError
 from workbench.evaluation import results
@@ -34,10 +41,14 @@ from workbench.evaluation.retrieval_files import (
     read_reranking,
 )
 from workbench.evaluation.safety import read_advbench
+from workbench.fieldguide.exam import read_exam
+from workbench.fieldguide.suite import read_passages
 from workbench.lenses.latent_index import LatentIndex
+from workbench.lenses.reading import LensReading
 from workbench.texts import read_texts
-from workbench.training import history
+from workbench.training import history, llm2vec
 from workbench.training.corpus import RESPONSES, read_corpus
+from workbench.training.llm2vec import LLM2VecTeacher
 from workbench.training.run import Run
 from workbench.training.shards import Shards
 
@@ -215,6 +226,7 @@ def test_shards_of_a_cache(folder, data):
 SETTINGS = {"schema": 1, "method": "gem", "backbone": "x", "fingerprint": {"weights": "w"}, "config": {"n": 1},
             "prompts": {"query": "q"}, "weights": "w"}  # fmt: skip
 PROJECTION = {"mean": 0.5, "list": [1, 2], "special_tokens": ["a"]}
+PASSAGE = dict.fromkeys(("text", "topic", "subject", "attribute", "value"), "x")
 DOCUMENTS = {
     "manifest": (lambda path: Manifest.read(path.parent), "config.json", SETTINGS),
     "settings of a checkpoint": (read_json, "x.json", PROJECTION),
@@ -229,6 +241,9 @@ DOCUMENTS = {
     "index": (lambda path: LatentIndex.open(path.parent), "config.json",
               {"schema": 1, "backbone": {"weights": "w"}, "layers": [1], "dimension": 2, "texts": 1, "contexts": 1,
                "truncated": 0, "max_length": 3, "source": "s", "source_hash": "h"}),
+    "exam of the field guide": (read_exam, "eval.jsonl", {"kind": "one_hop", "query": "q", "response": "r",
+                                                          "accept": ["x"], "topic": "t"}),
+    "passages of the field guide": (read_passages, "p.jsonl", PASSAGE),
     "reference of trust": (reference._read, "t.json", json.loads("{}")),
 }  # fmt: skip
 
@@ -321,3 +336,87 @@ def test_a_frame_of_numbers(folder):
         )
 
     check()
+
+
+def artifact(kind, backbone, folder):
+    """A saved artifact, and how it is loaded."""
+    embedder = LLM2VecGen.untrained(backbone, LLM2VecGenConfig(n_compression=2, dimension=4))
+    if kind == "embedder":
+        save(embedder, folder)
+        return lambda: load_embedder(folder, backbone=backbone)
+    if kind == "lifter":
+        shape = LifterConfig(width=3, n_prompts=2, dimension=4, size=backbone.hidden_size)
+        save_lifter(Lifter(shape), embedder, folder)
+        return lambda: load_lifter(embedder, folder)
+    teacher = LLM2VecTeacher(backbone, LLM2VecConfig(lora_rank=1))
+    save(teacher, folder)
+    return lambda: llm2vec.load(folder, backbone)
+
+
+@pytest.mark.parametrize("kind", ["embedder", "lifter", "teacher"])
+def test_artifacts_whose_settings_or_tensors_are_others(tmp_path_factory, tiny_backbone, kind):
+    folder = tmp_path_factory.mktemp("artifact") / "a"
+    load = artifact(kind, tiny_backbone, folder)
+    load()
+    whole = json.loads((folder / "config.json").read_text())
+    tensors = (folder / "model.safetensors").read_bytes()
+
+    @bounded
+    @given(other_json(whole))
+    def other_settings(data):
+        read_or_refused(folder / "config.json", data, lambda path: load())
+
+    @settings(bounded, max_examples=25)
+    @given(damaged(tensors))
+    def other_tensors(data):  # with the hash that they should have: whoever writes one writes the other
+        (folder / "config.json").write_text(json.dumps({**whole, "weights": hash_bytes_of(data)}))
+        read_or_refused(folder / "model.safetensors", data, lambda path: load())
+
+    other_settings()
+    other_tensors()
+
+
+def hash_bytes_of(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+def test_a_reading_of_a_lens(folder):
+    made = LensReading("logit", "gold", (1,), ["s1"], [[["a", "b"]]], np.ones((1, 1, 2), np.int64),
+                       np.array([[[2.0, 1.0]]], np.float32), np.zeros((1, 1, 2), bool), "logit")  # fmt: skip
+    path = made.save(folder / "reading.parquet")
+    sound, table = path.read_bytes(), pq.read_table(path)
+    head = json.loads(table.schema.metadata[b"workbench.lens"])
+
+    def headed(said):
+        whole = BytesIO()
+        pq.write_table(table.replace_schema_metadata({b"workbench.lens": said}), whole)
+        return whole.getvalue()
+
+    @bounded
+    @given(damaged(sound) | other_json(head).map(headed))
+    def check(data):
+        read_or_refused(folder / "reading.parquet", data, LensReading.load)
+
+    check()
+
+
+@bounded
+@given(
+    other_json(
+        {
+            "schema_version": 1,
+            "method": "m",
+            "embedder": "e",
+            "backbone": {"weights": "w"},
+            "dimension": 3,
+            "soft_prompts": [2, 2],
+            "instruction": None,
+            "source": "s",
+            "source_hash": "h",
+            "reading": {},
+        }
+    )
+)
+def test_facts_of_a_store(said):
+    with suppress(WorkbenchError):
+        facts_in(pa.schema([], metadata={b"workbench": said}), "x")

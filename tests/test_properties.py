@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 import torch
 from fuzzing import bounded
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -152,7 +152,7 @@ VALUE = {
 ROW = st.fixed_dictionaries({"text": TEXT, **{name: values for name, (_, values) in VALUE.items()}})
 
 
-@bounded
+@settings(bounded, max_examples=12)
 @given(st.lists(st.tuples(TEXT, ROW), min_size=1, max_size=5, unique_by=lambda pair: pair[0]), st.data())
 def test_a_store_gives_back_what_it_was_given(folder, named, data):
     count = len(named)

@@ -111,9 +111,12 @@ def packed(facts: dict[str, Any]) -> dict[bytes, bytes]:
 def unpacked(schema: "pa.Schema", where: str) -> dict[str, Any]:
     """The facts that a schema keeps. Raises WorkbenchError where `where` has none of ours."""
     try:
-        return json.loads((schema.metadata or {})[_FACTS])
-    except (KeyError, ValueError) as error:
+        facts = json.loads((schema.metadata or {})[_FACTS])
+    except (KeyError, ValueError, RecursionError) as error:
         raise WorkbenchError(f"{where} is not a store of this program") from error
+    if not isinstance(facts, dict):
+        raise WorkbenchError(f"{where} is not a store of this program")
+    return facts
 
 
 def facts_in(schema: "pa.Schema", uri: str) -> StoreFacts:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from workbench.evaluation.retrieval import RetrievalScores, score
 from workbench.fieldguide.exam import Marks, limited, mark, read_exam
 from workbench.fieldguide.items import Item, refuses
 from workbench.files import measured, shipped
+from workbench.texts import read_texts
 
 if TYPE_CHECKING:
     from workbench.embedders.base import Embedder
@@ -95,10 +95,7 @@ def evaluate(
         raise ValueError(f"{embedder.method} has no soft prompts to decode")
     decoded = decode(embedder, encoding.soft_prompts, max_new_tokens=MAX_NEW_TOKENS)
     vectors = encoding.embedding.numpy()
-    passages = [
-        json.loads(line)["text"]
-        for line in (folder / "passages.jsonl").read_text(encoding="utf-8").splitlines()
-    ]
+    passages = read_texts(str(folder / "passages.jsonl"), "text").texts
     mean_pool = MeanPoolTeacher(embedder.backbone)
     spaces = {
         embedder.method: (vectors, embedder.encode_document(passages)),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from workbench.evaluation.gem import same_answer
 from workbench.evaluation.retrieval import score
 from workbench.fieldguide.exam import limited, read_exam
 from workbench.files import measured, shipped
+from workbench.texts import read_texts
 
 if TYPE_CHECKING:
     from workbench.embedders.base import Embedder
@@ -53,8 +53,7 @@ def evaluate(embedder: Embedder, *, data: Path | None = None, limit: int | None 
     """
     folder = data or shipped("fieldguide")
     items = limited(read_exam(folder / "eval.jsonl"), limit)
-    lines = (folder / "passages.jsonl").read_text(encoding="utf-8").splitlines()
-    passages = [json.loads(line)["text"] for line in lines]
+    passages = read_texts(str(folder / "passages.jsonl"), "text").texts
     place = {text: number for number, text in enumerate(passages)}
     kinds = ("two_hop", "one_hop", "emotion", "harmful", "lookalike")
     asked = [item for item in items if item.kind in kinds]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from workbench.errors import WorkbenchError
 from workbench.fieldguide.items import Item, holds, refuses
+from workbench.texts import READERS
 
 if TYPE_CHECKING:
     from workbench.backbone import Backbone
@@ -82,12 +83,11 @@ def write_exam(items: list[Item], path: Path) -> None:
 def read_exam(path: Path) -> list[Item]:
     """Reads an exam written by `write_exam`. Raises WorkbenchError with the line number of a bad line."""
     items = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for where, row in READERS[".jsonl"](path):
         try:
-            row = json.loads(line)
             items.append(Item(**{**row, "accept": tuple(row["accept"])}))
-        except (ValueError, TypeError, KeyError) as error:
-            raise WorkbenchError(f"{path}, line {number}: not an exam item ({error})") from error
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise WorkbenchError(f"{path}, {where}: not an exam item ({error})") from error
     return items
 
 

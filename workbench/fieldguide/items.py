@@ -29,6 +29,9 @@ class Item:
     passage: str = ""
 
     def __post_init__(self) -> None:
+        texts = (self.kind, self.query, self.response, *self.accept, self.topic, self.subject, self.attribute)
+        if not all(isinstance(text, str) for text in (*texts, self.passage)):
+            raise TypeError("an item is made of texts")
         if self.kind not in KINDS:
             raise ValueError(f"unknown kind of item {self.kind!r}; one of {KINDS}")
         if not self.query.strip():

@@ -5,7 +5,6 @@ Plain data: texts with scores, labels, or right passages. `workbench.evaluation.
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from workbench.fieldguide.exam import limited, read_exam
 from workbench.fieldguide.items import Item
 from workbench.fieldguide.pairs import Pair, answers_or_wording, relation, shared_facts
 from workbench.files import shipped
+from workbench.texts import READERS
 
 FILES = ("eval.jsonl", "passages.jsonl")
 FEWEST = 5  # questions that share an answer make a cluster from so many on
@@ -126,11 +126,13 @@ def build(folder: Path | None = None, *, limit: int | None = None, seed: int = 0
 def read_passages(path: Path) -> list[Passage]:
     """The encyclopedia. Raises WorkbenchError with the line number of a bad line."""
     found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for where, row in READERS[".jsonl"](path):
         try:
-            found.append(Passage(**json.loads(line)))
+            if not all(isinstance(value, str) for value in row.values()):
+                raise TypeError("it is made of texts")
+            found.append(Passage(**row))
         except (ValueError, TypeError) as error:
-            raise WorkbenchError(f"{path}, line {number}: not a passage ({error})") from error
+            raise WorkbenchError(f"{path}, {where}: not a passage ({error})") from error
     return found
 
 
