@@ -28,9 +28,9 @@ def draw(results: dict[str, Any], width: float) -> Figure:
     """Distributions of the score, AUROC with intervals, and shares of badges by what was read."""
     data = results["data"]
     narrow = width < style.NARROW
-    figure = style.sheet(width, 4.6 if narrow else 1.95)
+    figure = style.sheet(width, 4.9 if narrow else 1.95)
     if narrow:
-        panels = figure.subplots(3, 1, height_ratios=[1.3, 0.8, 1.5])
+        panels = figure.subplots(3, 1, height_ratios=[1.2, 1.0, 1.5])
     else:
         panels = figure.subplots(1, 3, width_ratios=[1.2, 0.9, 1.2])
     _distributions(panels[0], data["values"]["score"], data["threshold"])
