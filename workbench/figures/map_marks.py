@@ -56,7 +56,12 @@ def add_own(figure: go.Figure, own: tuple[str, Float[np.ndarray, " 2"]], row: in
         customdata=[row],
         text=["<b>your text</b>"],
         textposition="top center",
-        textfont={"color": palette.ink(dark), "size": 13},
+        # an edge of the ground's colour: the words stay legible on top of points
+        textfont={
+            "color": palette.ink(dark),
+            "size": 13,
+            "shadow": ", ".join([f"0 0 3px {palette.ground(dark)}"] * 4),
+        },
         hovertext=[f"<b>{palette.label(text)}</b>"],
         hovertemplate="%{hovertext}<extra>your text</extra>",
         marker={
