@@ -36,6 +36,7 @@ COMMANDS = {
     "trust/": "workbench fieldguide trust --read lifter --keep data/trust/llm2vec-gen-lifter.json",
     "atlas/": "workbench fieldguide atlas --output data/atlas/default.parquet",
     "evaluation/": "python -m analyses.main_table",
+    "runs/": "make embedder",
     "figures/": "make figures",
 }
 
