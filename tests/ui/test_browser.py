@@ -3,6 +3,7 @@
 `pytest -m browser`; skips, and says why, where Chromium or Playwright is missing.
 """
 
+import json
 import os
 import shutil
 import socket
@@ -11,6 +12,7 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -25,6 +27,10 @@ ARGUMENTS = [
     "--no-first-run",
 ]
 IDLE = '[data-testid="stApp"][data-test-script-state="notRunning"]'
+
+MARKED = """() => ['x', 'x2'].map(axis => document.querySelector('.js-plotly-plot').calcdata
+    .filter(points => points[0].trace.xaxis === axis).flat().filter(point => point.selected).length)"""
+"""How many points are marked as selected on the left and on the right map."""
 
 
 @pytest.fixture(scope="module")
@@ -158,8 +164,57 @@ def test_a_lasso_on_the_right_of_two_maps_selects_on_both(server, tab, shipped_d
     _lasso(tab, tab.locator(".js-plotly-plot .nsewdrag").nth(1))
     tab.wait_for_url("**/compare?*rows=0-6*")
     _shows(tab, "7 selected texts, on both sides")
+    tab.wait_for_function(f"JSON.stringify(({MARKED})()) === '[7,7]'")
     tab.get_by_role("button", name="Undo").click()
     tab.wait_for_url(lambda address: "rows=" not in address)
+
+
+def test_change_the_layer(server, tab):
+    _open(tab, f"{server}/attention?text=Tell+me+about+gold.")
+    layers = tab.locator(".st-key-layer")
+    layers.get_by_text("2", exact=True).click()
+    tab.wait_for_url("**/attention?*layer=2*")
+    tab.get_by_text("layer 2, mean of 4 heads").wait_for()
+    layers.get_by_text("mean", exact=True).click()
+    tab.get_by_text("mean of 2 layers, mean of 4 heads").wait_for()
+    _open(tab, f"{server}/lenses?text=Tell+me+about+gold.&lens_layer=1")
+    tab.locator(".wb-key").filter(has_text="logit lens").filter(has_text=", layer 1").wait_for()
+    tab.get_by_role("slider", name="Layer").press("ArrowRight")
+    tab.wait_for_url("**/lenses?*lens_layer=2*")
+    tab.locator(".wb-key").filter(has_text="logit lens").filter(has_text=", layer 2").wait_for()
+
+
+def test_the_keyboard_alone_is_enough(server, tab):
+    _open(tab, f"{server}/decoded")
+    _shows(tab, "Round trip")
+    for _ in range(60):
+        tab.keyboard.press("Tab")
+        if tab.evaluate("document.activeElement.matches('textarea[aria-label=\"Your text\"]')"):
+            break
+    tab.keyboard.press("Control+A")
+    tab.keyboard.type("Tell me about gold.")
+    tab.keyboard.press("Control+Enter")
+    tab.wait_for_url("**/decoded?*gold*")
+    tab.wait_for_selector(IDLE)
+    _shows(tab, "Decoded from the embedding")
+    tab.keyboard.press("Shift+Tab")  # back to the last of the examples
+    tab.keyboard.press("Enter")
+    _holds(
+        tab, "Your text", "How does the writer feel? My best friend is coming home and I cannot stop smiling."
+    )
+
+
+def test_download_a_figure(server, tab, shipped_default):
+    figures = shipped_default / "figures"
+    figures.mkdir()
+    try:
+        shutil.copy(ROOT / "data" / "figures" / "gem_mask.json", figures)
+        _open(tab, f"{server}/figures?figure=gem+mask")
+        assert _downloaded(tab, "PDF").startswith(b"%PDF")
+        assert ElementTree.fromstring(_downloaded(tab, "SVG")).tag.endswith("svg")
+        assert json.loads(_downloaded(tab, "Data"))["figure"] == "gem_mask"
+    finally:
+        shutil.rmtree(figures)
 
 
 def test_two_sessions_at_once_do_not_mix(server, tab):
@@ -196,6 +251,13 @@ def _lasso(tab, plot) -> None:
     for place in places[1:]:
         tab.mouse.move(*place, steps=12)
     tab.mouse.up()
+
+
+def _downloaded(tab, label: str) -> bytes:
+    """What the browser saves when that button is clicked."""
+    with tab.expect_download() as got:
+        tab.get_by_test_id("stDownloadButton").filter(has_text=label).get_by_role("button").click()
+    return got.value.path().read_bytes()
 
 
 def _shows(tab, text: str) -> None:
