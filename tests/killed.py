@@ -21,6 +21,8 @@ import conftest
 import torch
 
 torch.set_num_threads(1)
+LONGEST = 240.0
+"""Seconds after which a run counts as hanging and is killed."""
 
 
 def prepared(folder):
@@ -94,7 +96,12 @@ def contents(place, name):
 
 def whole_run(name, given, place):
     """Runs to the end; returns the seconds of processor time that it took."""
-    _, status, used = os.wait4(fork(command(name, given, place), place / "cache"), 0)
+    child, begun = fork(command(name, given, place), place / "cache"), time.monotonic()
+    while not (waited := os.wait4(child, os.WNOHANG))[0]:
+        time.sleep(0.01)
+        if time.monotonic() - begun > LONGEST:
+            os.kill(child, signal.SIGKILL)
+    _, status, used = waited
     said = (place / "cache.said").read_text()
     assert os.waitstatus_to_exitcode(status) == 0, f"{name} failed: {said[-2000:]}"
     return used.ru_utime + used.ru_stime
@@ -104,7 +111,8 @@ def killed_run(name, given, place, after):
     """Kills a run once it has used so many seconds of processor time; whether it was cut."""
     child = fork(command(name, given, place), place / "cache")
     clock = Path(f"/proc/{child}/stat")
-    while True:
+    begun = time.monotonic()
+    while time.monotonic() - begun < LONGEST / 4:
         state, *fields = clock.read_text().rpartition(")")[2].split()
         if state == "Z" or sum(map(int, fields[10:12])) / os.sysconf("SC_CLK_TCK") >= after:
             break

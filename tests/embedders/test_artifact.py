@@ -175,17 +175,34 @@ def test_paths_that_lead_nowhere_are_usage_errors(tmp_path):
         load_embedder("some-org/no-such-embedder")
 
 
-def test_saving_leaves_foreign_files_alone_and_an_interrupted_save_is_refused(saved, monkeypatch):
+def test_saving_leaves_foreign_files_alone_and_a_failed_save_what_was_there(saved, monkeypatch):
     embedder, folder = saved
     (folder / "notes.txt").write_text("mine")
 
     def full(*_, **__):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("workbench.embedders.artifact.write_json", full)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    monkeypatch.setattr("workbench.embedders.manifest.save_file", full)
     with pytest.raises(OSError, match="no space"):
         save(embedder, folder)
     assert (folder / "notes.txt").read_text() == "mine"
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_save_that_is_killed_while_files_are_replaced_is_refused(saved, monkeypatch):
+    embedder, folder = saved
+    replace, replaced = Path.replace, []
+
+    def killed(self, target):
+        replaced.append(Path(target).name)
+        if len(replaced) == 2:
+            raise KeyboardInterrupt
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        save(embedder, folder)
     with pytest.raises(UsageError, match="no embedder"):
         load_embedder(folder)
 
