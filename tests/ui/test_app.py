@@ -44,9 +44,12 @@ def test_pages_without_a_map_work_on_the_default(use_shipped):
 
     app = AppTest.from_function(script, default_timeout=90)
     app.query_params.update(text="Tell me about gold.", walk="true", to="What is the capital of France?")
+    app.query_params["causes"] = "true"
     app.run()
     assert not app.exception
     assert not app.error
+    assert len(app.get("plotly_chart")) == 1
+    assert app.button_group(key="replaced").value == "nothing"
     shown = "".join(element.proto.body for element in app.get("html"))
     assert "Round trip" in shown
     assert "decoded texts of other queries" in shown
@@ -94,7 +97,7 @@ def test_the_map_opens_without_torch(use_shipped):
 
     code = (
         "import sys; from workbench.ui import attention, compare, decoded, loaders, neighbourhoods, overview, pages;"
-        "from workbench.ui import training;"
+        "from workbench.ui import evaluation, figures, lenses, training;"
         "loaders.atlas();"
         "heavy = {'torch', 'transformers', 'umap', 'sklearn'} & set(sys.modules); sys.exit(', '.join(heavy) or 0)"
     )

@@ -37,11 +37,13 @@ def page(
     examples: dict[str, str] = state.EXAMPLES,
     tools: "Tools | None" = None,
     facts: "Facts | None" = None,
+    explain: Callable[[str], None] | None = None,
 ) -> None:
     """Draws the page. `read(text, embedder)` gives one text's reading by one of the `embedders`, by its name.
 
     `judge(reading, embedder)` says how far to trust it; None where it cannot say, or without it, nothing is shown.
     `others` are decoded texts' embeddings by the first of them, to compare with.
+    `explain` draws what causes a text's decoded tokens.
     `tools` and `facts`, where both are given, let the reader go on with the vector below.
     """
     parts.page_title("Decoded contents", LEDE)
@@ -70,6 +72,8 @@ def page(
         st.warning(
             "The text is longer than the model reads: its end was cut off.", icon=":material/content_cut:"
         )
+    if explain is not None:
+        explain(text)
     if tools is not None and facts is not None:
         from workbench.ui.decoded_tools import tools as draw_tools
 

@@ -42,16 +42,21 @@ THROUGH = "Attention multiplied through all layers (rollout), half of every posi
 def causes(text: str, use: Lenses) -> None:
     """Draws both for the `text` above; what goes wrong in one of them is said there."""
     st.subheader("Where it comes from", anchor=False)
-    with st.expander(
-        "Which special token causes which decoded token", key="causes", on_change="rerun", bind="query-params"
-    ) as box:
-        if box.open:
-            _causes(text, use)
+    attribution(text, use)
     with st.expander(
         "Which words feed which special token", key="feeds", on_change="rerun", bind="query-params"
     ) as box:
         if box.open:
             _feeds(text, use)
+
+
+def attribution(text: str, use: Lenses) -> None:
+    """Draws the first of them alone."""
+    with st.expander(
+        "Which special token causes which decoded token", key="causes", on_change="rerun", bind="query-params"
+    ) as box:
+        if box.open:
+            _causes(text, use)
 
 
 def flow_table(flow: AttentionFlow, what: Literal["attention", "rollout"]) -> pd.DataFrame:

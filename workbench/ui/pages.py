@@ -44,7 +44,7 @@ def overview() -> None:
 
 def decoded_contents() -> None:
     """Text -> the model's answer beside what the embedding decodes to."""
-    from workbench.ui import decoded
+    from workbench.ui import decoded, lens_causes
 
     choice = _choose()
     with state.problems(HINT):
@@ -57,6 +57,7 @@ def decoded_contents() -> None:
         others=others,
         tools=loaders.Tools(at),
         facts=choice.facts,
+        explain=lambda text: lens_causes.attribution(text, loaders.Lenses(at)),
     )
 
 
