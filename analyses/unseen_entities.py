@@ -147,7 +147,7 @@ The lifter is trained on what remains, so that it has never written one of these
 
 The special tokens carry names that training never showed them. A lifter that has met a name, if only in such vectors,
 reads it in the pooled vector as well as the special tokens say it. One that has not often writes something like it, and
-a search makes up for much of that. Where the first reading is good already, a search can also spoil it: it is an option.
+a search makes up for much of that. Where the first reading is good already a search can spoil it: it is an option.
 """
 
 

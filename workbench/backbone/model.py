@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from workbench.backbone import generation, identity
+from workbench.backbone.caching import cache_argument
 from workbench.backbone.generation import Answers, Progress, Sampling
 from workbench.backbone.head import head_of
 from workbench.backbone.kernels import attention_kernel
@@ -159,11 +160,16 @@ class Backbone:
                 inputs_embeds=inputs_embeds.to(self.device, self.dtype),
                 attention_mask=mask if mask.ndim == 2 else to_additive(mask, self.dtype),
                 position_ids=positions.to(self.device),
-                past_key_values=cache,
                 use_cache=use_cache or cache is not None,
                 return_dict=True,
+                **{self._cache_argument: cache},
             )
-        return HiddenStates(output.last_hidden_state, output.past_key_values if use_cache else cache)
+        kept = getattr(output, self._cache_argument) if use_cache else cache
+        return HiddenStates(output.last_hidden_state, kept)
+
+    @cached_property
+    def _cache_argument(self) -> str:
+        return cache_argument(self.model)
 
     @cached_property
     def layers(self) -> list[torch.nn.Module]:

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from workbench.backbone.caching import cache_argument
 from workbench.embedders.base import Embedder
 from workbench.embedders.gem import GEM
 from workbench.embedders.llm2vec_gen import LLM2VecGen
@@ -144,10 +145,10 @@ def _step(
         inputs_embeds=rows,
         attention_mask=mask if mask.ndim == 2 else to_additive(mask, backbone.dtype),
         position_ids=torch.arange(start, stop, device=rows.device)[None],
-        past_key_values=cache,
         use_cache=True,
         output_attentions=True,
         return_dict=True,
+        **{cache_argument(backbone.model): cache},
     )
     if not output.attentions or output.attentions[0] is None:
         raise WorkbenchError(f"{backbone.id} returns no attention weights, not even with eager attention")
