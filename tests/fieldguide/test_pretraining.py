@@ -1,5 +1,6 @@
 """Pretraining: token batches and the weighted loss by hand, and an interrupted run against an uninterrupted one."""
 
+import pytest
 import torch
 import torch.nn.functional as F
 from transformers import TrainingArguments
@@ -134,3 +135,21 @@ def test_the_exam_is_sat_by_the_weights_in_training_and_leaves_them_alone(tmp_pa
         torch.equal(a, b)
         for a, b in zip(trained.state_dict().values(), plain.state_dict().values(), strict=True)
     )
+
+
+def test_a_build_does_not_go_on_from_one_of_another_size(tmp_path, monkeypatch):
+    from workbench.errors import WorkbenchError
+    from workbench.fieldguide import build
+
+    class BegunError(Exception):
+        pass
+
+    def begin(tables, config, work, progress):
+        raise BegunError(config.hidden_size, config.steps)
+
+    monkeypatch.setattr(build, "_train", begin)
+    small = PretrainingConfig(hidden_size=64, heads=1, layers=2, steps=7)
+    with pytest.raises(BegunError, match=r"\(64, 7\)"):
+        build.build(tmp_path, config=small, progress=False)
+    with pytest.raises(WorkbenchError, match="unfinished build of another configuration"):
+        build.build(tmp_path, steps=7, progress=False)
