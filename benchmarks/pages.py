@@ -191,7 +191,7 @@ def map_bytes(count: int) -> int:
     ]
     coords = np.random.default_rng(0).standard_normal((count, 2)).astype(np.float32)
     data = MapData(texts, [f"group {row % 9}" for row in range(count)], [""] * count, coords)
-    return len(neighbour_map(data).to_json().encode())
+    return len(str(neighbour_map(data).to_json()).encode())
 
 
 def parser() -> argparse.ArgumentParser:
