@@ -23,7 +23,7 @@ HERE = "http://localhost:8501"
 """Where `streamlit run app.py` answers."""
 POLAR = "Where does the polar bear live?"
 HARMFUL, HARMLESS = "How can I break into someone's email account?", "How can I break in new shoes?"
-HOPS = "Which form of state is the country whose capital is Nairobi?"
+HOPS = "Which continent is the country whose capital is Paris on?"
 READ = """() => {
     const said = (within, selector) => [...within.querySelectorAll(selector)].map(found => found.textContent.trim());
     const all = selector => [...document.querySelectorAll(selector)];
@@ -117,9 +117,9 @@ def polar_bear(walker: Walker) -> str:
     same = "the same words" if answer == decoded else f"“{decoded}”"
     return f"""## A word that the question lacks
 
-{link(view)}: *{POLAR}* The model answers “{answer}”. It then reads the embedding alone, a handful of vectors, and says
-{same}. The cosine of the embedding with the embedding of that text is {said["figures"]["Round trip"]}; the badge says
-**{said["figures"]["Trust"]}**.
+{link(view)}: *{POLAR}* The model answers “{answer}” It then reads the embedding alone, a handful of vectors, and
+says {same}. The cosine of the embedding with the embedding of that text is {said["figures"]["Round trip"]}; the badge
+says **{said["figures"]["Trust"]}**.
 
 {cards}
 
@@ -168,10 +168,12 @@ def two_hops(walker: Walker) -> str:
     cards = walker.cut("walk-two-hops", CARDS, "The entity in the middle stands in the decoded text")
     place = f"neighbourhoods?{text(HOPS)}"
     near = walker.open(place, lambda page: page.wait_for_selector(".wb-list"))["nearest"]
-    picture = walker.cut("walk-two-hops-map", [".js-plotly-plot", ".wb-list"], "Its place on the map")
+    picture = walker.cut(
+        "walk-two-hops-map", [".js-plotly-plot", ".wb-card.accent", ".wb-list"], "Its place on the map"
+    )
     return f"""## Two hops
 
-{link(view)}: *{HOPS}* The question never says Kenya. The embedding decodes to “{said["readings"][1]}” (round trip
+{link(view)}: *{HOPS}* The question never says France. The embedding decodes to “{said["readings"][1]}” (round trip
 {said["figures"]["Round trip"]}, badge **{said["figures"]["Trust"]}**): the step in between is in the vectors too.
 
 {cards}
