@@ -132,6 +132,17 @@ def test_models_are_loaded_once_and_unloaded(other):
     assert loaders.loaded(mine) is not first
 
 
+def test_the_collection_after_every_run_leaves_a_model_out_which_still_goes_when_unloaded(other):
+    import gc
+    import weakref
+
+    mine = loaders.source(other)
+    gone = weakref.ref(loaders.loaded(mine).embedder)
+    assert gc.get_freeze_count() > 100_000  # torch and transformers among it
+    loaders.unload(mine)
+    assert gone() is None
+
+
 def test_two_models_are_kept_at_most(other, tmp_path):
     import gc
 
