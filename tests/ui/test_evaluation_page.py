@@ -98,7 +98,7 @@ def test_what_is_no_run_is_refused(folder, tmp_path):
 def test_a_run_without_a_column_is_damaged(folder):
     path = folder / "a.parquet"
     pq.write_table(pq.read_table(path).drop_columns(["libraries"]), path)
-    with pytest.raises(WorkbenchError, match="column 'libraries' is missing"):
+    with pytest.raises(WorkbenchError, match="'libraries' is missing"):
         read_run(path)
 
 
