@@ -39,6 +39,7 @@ TITLES = {
     "generation": "Responses, beside Hugging Face",
     "store": "Search in a store",
     "latent": "The latent lens's search",
+    "pages": "The app's pages, in a browser",
 }
 """What the benchmarks are called, in the order of the page; others follow by name."""
 MACHINE = ("device", "cores", "threads", "torch", "load")
