@@ -83,15 +83,15 @@ def add_arrows(
 
     Places that would cover each other share a disc.
     """
-    discs = _discs([place for _, _, place in stops])
-    for one, next_one in pairwise(discs):
+    found = discs([place for _, _, place in stops])
+    for one, next_one in pairwise(found):
         start, end = stops[one[0]][2], stops[next_one[0]][2]
         figure.add_annotation(
             x=float(end[0]), y=float(end[1]), ax=float(start[0]), ay=float(start[1]),
             xref="x", yref="y", axref="x", ayref="y", arrowhead=3, arrowsize=1.4, arrowwidth=1.8,
             arrowcolor=palette.ink(dark), standoff=11, startstandoff=11, text="",
         )  # fmt: skip
-    for disc in discs:
+    for disc in found:
         said = [f"<b>{palette.label(stops[row][0])}</b><br>{palette.label(stops[row][1])}" for row in disc]
         figure.add_scatter(
             x=[float(stops[disc[0]][2][0])],
@@ -112,12 +112,12 @@ def add_arrows(
         )
 
 
-def _discs(places: Sequence[np.ndarray]) -> list[list[int]]:
+def discs(places: Sequence[np.ndarray]) -> list[list[int]]:
     """The numbers of the places in order, those together that lie closer to the one before than a disc is wide."""
-    discs: list[list[int]] = []
+    found: list[list[int]] = []
     for row, place in enumerate(places):
-        if discs and float(np.linalg.norm(place - places[discs[-1][0]])) < TOGETHER:
-            discs[-1].append(row)
+        if found and float(np.linalg.norm(place - places[found[-1][0]])) < TOGETHER:
+            found[-1].append(row)
         else:
-            discs.append([row])
-    return discs
+            found.append([row])
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -168,6 +169,19 @@ def cells(
 def shorten(text: str, letters: int) -> str:
     """A text cut to so many letters, with an ellipsis where something went."""
     return text if len(text) <= letters else f"{text[: max(letters - 1, 0)]}…"
+
+
+def one_line(text: str, letters: int) -> str:
+    """A text of anybody's as a label: one line, cut, and without what XML cannot hold or what turns text around.
+
+    Control characters and halves of pairs become "�", invisible marks (of direction, say) go.
+    """
+    kept = []
+    for letter in " ".join(text[: 4 * letters].split()):
+        kind = unicodedata.category(letter)
+        if kind != "Cf":
+            kept.append("�" if kind in ("Cc", "Cs", "Cn") else letter)
+    return shorten("".join(kept), letters)
 
 
 def letters_in(inches: float, size: float = SMALLEST) -> int:
