@@ -123,8 +123,9 @@ says **{said["figures"]["Trust"]}**.
 
 {cards}
 
-The question names no place: the vectors hold what the model would say. {link(deeper)} takes the special tokens away,
-one at a time, and shows which of the decoded tokens becomes less likely without which of them.
+The question names no place. {link(deeper)} takes the special tokens away, one at a time, and shows which decoded token
+becomes less likely without which of them. Each is judged behind the decoded words before it: where a column stays
+empty, those words are enough.
 
 {causes}"""
 
