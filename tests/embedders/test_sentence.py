@@ -1,6 +1,7 @@
 """An artifact in sentence-transformers: the same vectors and prompts, through all that its `encode` does itself."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -172,14 +173,19 @@ def test_gradients_reach_what_trains_and_nothing_else(shape, tiny_backbone_dir, 
     assert not module.backbone.training
 
 
-def test_an_interrupted_save_is_refused_here_too(saved, monkeypatch):
+def test_a_save_that_is_killed_while_files_are_replaced_is_refused_here_too(saved, monkeypatch):
     made, folder = saved
+    replace, replaced = Path.replace, []
 
-    def full(*_, **__):
-        raise OSError("no space left on device")
+    def killed(self, target):
+        replaced.append(target)
+        if len(replaced) == 2:
+            raise KeyboardInterrupt
+        return replace(self, target)
 
-    monkeypatch.setattr("workbench.embedders.artifact.save_file", full)
-    with pytest.raises(OSError, match="no space"):
-        save(made, folder)
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            save(made, folder)
     with pytest.raises(WorkbenchError, match="no embedder"):
         load(folder)
