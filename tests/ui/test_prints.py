@@ -21,9 +21,9 @@ def page(command):
 def asked():
     import streamlit as st
 
-    from workbench.ui import prints
+    from workbench.ui import commands
 
-    st.code(prints.lens_command("grid", st.query_params["text"], "a.pdf", "--probes", "my probes"))
+    st.code(commands.lens_command("grid", st.query_params["text"], "a.pdf", "--probes", "my probes"))
 
 
 def test_a_figure_is_drawn_only_once_it_is_opened():
@@ -33,7 +33,7 @@ def test_a_figure_is_drawn_only_once_it_is_opened():
     app.session_state["print-lens"] = True
     app.run()
     assert not app.exception
-    assert app.session_state["made"] == 1
+    assert app.session_state["made"] == 2, "once for each kind of file"
     assert app.code[0].value == COMMAND
 
 

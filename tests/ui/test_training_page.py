@@ -232,4 +232,4 @@ def test_a_damaged_watch_is_one_line_and_the_rest_stands(watched):
     assert len(app.error) == 1
     assert "line 6" in app.error[0].value
     assert '<div class="wb-value">training' in html(app)
-    assert [box.label for box in app.expander] == ["As a table", "What it was started with"]
+    assert [box.label for box in app.expander] == ["As a table", "As a figure", "What it was started with"]

@@ -15,6 +15,7 @@ from workbench.files import atomic_path
 if TYPE_CHECKING:
     from workbench.atlas.maps import StoreMap
 
+FIGURES = (".html", ".pdf", ".svg", ".png")
 OTHERS = "all others"
 """The group of the rarest values, where there are more of them than colours and shapes."""
 
@@ -25,7 +26,10 @@ def store_map(
     store: StorePath,
     output: Annotated[
         Path | None,
-        typer.Option("--output", help="Also write the figure (.html), or every row's place (.csv)."),
+        typer.Option(
+            "--output",
+            help="Also write the figure (.html to look at, .pdf, .svg or .png to print), or every row's place (.csv).",
+        ),
     ] = None,
 ) -> None:
     """Map a store by UMAP or PCA, and say how many neighbours the map keeps, beside what chance keeps.
@@ -34,7 +38,7 @@ def store_map(
     otherwise, and one line says so.
     """
     if output is not None:
-        options.check_output(output, (".html", ".csv"))
+        options.check_output(output, (*FIGURES, ".csv"))
     from workbench.atlas.maps import map_of
     from workbench.atlas.sample import columns
     from workbench.atlas.store import open_store
@@ -42,19 +46,22 @@ def store_map(
     opened = open_store(store)
     made = map_of(opened, plan, report=say.note)
     print("\n".join(made.facts.lines()))
-    if output is None or output.suffix == ".html":
+    if output is None or output.suffix in FIGURES:
         print(made.shown)
     if output is None:
         return
     texts = columns(opened, ["text"])["text"]
     with atomic_path(output) as temporary:
-        (_write_figure if output.suffix == ".html" else _write_places)(made, texts, plan.by, temporary)
-    rows = len(made.shown) if output.suffix == ".html" else len(made.ids)
+        if output.suffix in FIGURES:
+            _write_figure(made, texts, plan.by, temporary, output.suffix)
+        else:
+            _write_places(made, texts, plan.by, temporary)
+    rows = len(made.shown) if output.suffix in FIGURES else len(made.ids)
     say.note(f"{rows:,} rows in {output}")
 
 
-def _write_figure(made: "StoreMap", texts: list[str], by: str | None, path: Path) -> None:
-    """The shown rows as a page that needs no network: plotly itself is in it."""
+def _write_figure(made: "StoreMap", texts: list[str], by: str | None, path: Path, kind: str) -> None:
+    """The shown rows for paper, or as a page that needs no network: plotly itself is in it."""
     from workbench.figures import palette
     from workbench.figures.map import MapData, neighbour_map
 
@@ -63,8 +70,15 @@ def _write_figure(made: "StoreMap", texts: list[str], by: str | None, path: Path
         [made.groups[row] for row in rows.tolist()], len(palette.OKABE_ITO) * len(palette.SYMBOLS)
     )
     shown = [texts[row] for row in rows.tolist()]
-    figure = neighbour_map(MapData(shown, groups, [""] * len(rows), made.points[rows]))
+    data = MapData(shown, groups, [""] * len(rows), made.points[rows])
     said = [*made.facts.lines(), str(made.shown) + (f", coloured by {by}" if by else "")]
+    if kind != ".html":
+        from workbench.figures.paper.export import as_bytes
+        from workbench.figures.prints.map import map_print
+
+        path.write_bytes(as_bytes(map_print(data, says=said), kind[1:]))
+        return
+    figure = neighbour_map(data)
     title = {"text": "<br>".join(palette.label(line, 110, 2) for line in said), "font": {"size": 13}}
     figure.update_layout(title=title, height=760, margin={"t": 90, "l": 10, "r": 10, "b": 10})
     figure.write_html(

@@ -2,7 +2,7 @@
 
 import typer
 
-from workbench.cli import lens_attention, lens_attribution, lens_latent, lens_tokens
+from workbench.cli import lens_attention, lens_attribution, lens_latent, lens_mask, lens_tokens
 
 app = typer.Typer(
     help="Look into an embedder's special tokens: what they hold, layer by layer, and what causes it.",
@@ -14,6 +14,7 @@ app.command("patchscope")(lens_tokens.patchscope)
 app.command("grid")(lens_tokens.grid)
 app.command("train-tuned")(lens_tokens.train_tuned)
 app.command("attention")(lens_attention.attention)
+app.command("mask")(lens_mask.mask)
 app.command("attribute")(lens_attribution.attribute)
 app.command("patch")(lens_attribution.patch)
 app.command("verify")(lens_attribution.verify)

@@ -118,13 +118,21 @@ def plain_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 def write_figure(path: Path, interactive: Callable[[], Any], printed: Callable[[], Any]) -> None:
     """Draw into a file: plotly for .html, matplotlib for the others, fonts inside and the same bytes each time."""
+    if path.suffix != ".html":
+        write_print(path, printed)
+        return
     from workbench.files import atomic_path
 
     with atomic_path(path) as temporary:
-        if path.suffix == ".html":
-            interactive().write_html(temporary)
-        else:
-            from workbench.figures.paper.export import as_bytes
+        interactive().write_html(temporary)
+    say.note(f"drawn into {path}")
 
-            temporary.write_bytes(as_bytes(printed(), path.suffix[1:]))
+
+def write_print(path: Path, printed: Callable[[], Any]) -> None:
+    """Draw into a .pdf, .svg or .png file by matplotlib."""
+    from workbench.figures.paper.export import as_bytes
+    from workbench.files import atomic_path
+
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(as_bytes(printed(), path.suffix[1:]))
     say.note(f"drawn into {path}")

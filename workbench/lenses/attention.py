@@ -1,7 +1,7 @@
 """What the special tokens attend to: the mask an embedder declares beside the weights its backbone really applies."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -16,6 +16,9 @@ from workbench.errors import UsageError, WorkbenchError
 from workbench.leakage import LeakageAudit, audit_leakage
 from workbench.lenses.tokens import readable_tokens
 from workbench.masks import bottleneck_mask, special_token_mask, to_additive
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SUFFIX_TOKENS = 32
 """Most tokens of the answer that stands behind GEM's special tokens."""
@@ -101,6 +104,17 @@ class SpecialAttention:
     def on_first(self) -> Float[np.ndarray, "layers heads"]:
         """The share of the special tokens' attention that falls on the very first token."""
         return self.weights[:, :, self.is_special, 0].mean(-1)
+
+    def to_frame(self, layer: int | None = None, head: int | None = None) -> "pd.DataFrame":
+        """A row for each two tokens: which looks (from 1), at which, whether it may, and the weight it gives."""
+        import pandas as pd
+
+        t = len(self.tokens)
+        looks, at = np.repeat(np.arange(t), t), np.tile(np.arange(t), t)
+        names = np.array(self.tokens, dtype=object)
+        columns = {"row": looks + 1, "token": names[looks], "column": at + 1, "looks at": names[at]}
+        columns["may"] = self.declared.reshape(-1)
+        return pd.DataFrame(columns | {"weight": self.weights_of(layer, head).reshape(-1)})
 
 
 class _Marked(NamedTuple):

@@ -9,9 +9,12 @@ import numpy as np
 import streamlit as st
 
 from workbench.figures.attention import head_map, mask_map, weight_map
-from workbench.ui import parts, state
+from workbench.figures.prints.attention import attention_print, head_print
+from workbench.ui import commands, parts, prints, state
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from workbench.leakage import LeakageAudit
     from workbench.lenses.attention import SpecialAttention
 
@@ -50,7 +53,7 @@ def page(
     if seen.is_suffix.any():
         parts.show(parts.note(SUFFIX))
     _strip(seen, layer, head)
-    _maps(seen, layer, head)
+    _maps(seen, layer, head, text)
     _heads(seen, layer, head)
     if seen.truncated:
         st.warning(
@@ -90,7 +93,7 @@ def _strip(seen: SpecialAttention, layer: int | None, head: int | None) -> None:
     parts.show(f"{parts.key('What the special tokens look at')}{chips}{parts.note(note)}")
 
 
-def _maps(seen: SpecialAttention, layer: int | None, head: int | None) -> None:
+def _maps(seen: SpecialAttention, layer: int | None, head: int | None, text: str) -> None:
     long = len(seen.tokens) >= LONG
     with_text = st.toggle("Show the text’s own rows too", key="rows", bind="query-params", disabled=long)
     rows = np.flatnonzero(~seen.is_prefix).tolist()
@@ -108,6 +111,12 @@ def _maps(seen: SpecialAttention, layer: int | None, head: int | None) -> None:
         where = f"{_name(layer, seen.layers, 'layer')}, {_name(head, seen.heads, 'head')}; colours from 0 to {top:.2g}"
         parts.show(parts.key("Applied: what is looked at") + parts.note(where))
         _chart(weight_map(seen.tokens, weights, rows, top=top, **options), "applied")
+    parts.table_of(lambda: seen.to_frame(layer, head), "attention-masks")
+    whole = with_text and not long
+    chosen = (("--layer", layer), ("--head", head))
+    flags = [part for flag, number in chosen if number is not None for part in (flag, str(number + 1))]
+    again = commands.lens_command("mask", text, "attention-masks.pdf", *flags, *(["--rows"] if whole else []))
+    prints.figure_of(lambda: attention_print(seen, layer, head, whole=whole), "attention-masks", again)
 
 
 def _name(chosen: int | None, count: int, what: str) -> str:
@@ -137,6 +146,19 @@ def _heads(seen: SpecialAttention, layer: int | None, head: int | None) -> None:
     )
     with right:
         parts.figures(*figures, one_column=True)
+    parts.table_of(lambda: heads_table(seen), "attention-heads", "The heads as a table")
+    prints.figure_of(lambda: head_print(seen.on_text()), "attention-heads", label="The heads as a figure")
+
+
+def heads_table(seen: SpecialAttention) -> pd.DataFrame:
+    """A row for each head: the share of the special tokens' attention on the text, and on its first token."""
+    import pandas as pd
+
+    layer, head = (numbers.reshape(-1) + 1 for numbers in np.indices((seen.layers, seen.heads)))
+    shares = {"on the text": seen.on_text(), "on the first token": seen.on_first()}
+    return pd.DataFrame(
+        {"layer": layer, "head": head} | {name: share.reshape(-1) for name, share in shares.items()}
+    )
 
 
 def _proof(audit: LeakageAudit) -> list[str]:

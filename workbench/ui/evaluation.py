@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from workbench.figures.evaluation import difference_map, score_map
-from workbench.ui import parts, state, tables
+from workbench.figures.prints.evaluation import difference_print, score_print
+from workbench.ui import parts, prints, state, tables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,9 +68,9 @@ def page(read: Callable[[str], Evaluated], known: Sequence[str] = ()) -> None:
     with state.problems(HINT), st.spinner("Reading the runs …", show_time=True):
         found = read(named)
     _summary(found)
-    _scores(found.comparison)
+    _scores(found)
     if len(found.comparison.embedders) > 1:
-        _differences(found.comparison)
+        _differences(found)
     _claims(found.comparison)
     parts.table_of(lambda: made(found.runs), "evaluation-runs", "How each run was made")
 
@@ -104,22 +106,24 @@ def _summary(found: Evaluated) -> None:
     )
 
 
-def _scores(comparison: Comparison) -> None:
+def _scores(found: Evaluated) -> None:
     from workbench.evaluation.report import records, scores
 
     st.subheader("Scores", anchor=False)
-    rows = records(comparison)
+    rows = records(found.comparison)
     _chart(score_map(rows, dark=state.is_dark()), "scores")
-    parts.show(tables.grid(scores(comparison), "task") + parts.note(SCORES))
+    parts.show(tables.grid(scores(found.comparison), "task") + parts.note(SCORES))
     parts.table_of(lambda: _frame(rows), "evaluation-scores", "With all digits, to download")
+    again = shlex.join(["workbench", "report", *found.files, "--output", "evaluation-scores.pdf"])
+    prints.figure_of(lambda: score_print(rows), "evaluation-scores", again)
 
 
-def _differences(comparison: Comparison) -> None:
+def _differences(found: Evaluated) -> None:
     from workbench.evaluation.claims import TEACHER
     from workbench.evaluation.report import differences, records
 
     st.subheader("Differences to one embedder", anchor=False)
-    names = comparison.embedders
+    comparison, names = found.comparison, found.comparison.embedders
     first = names.index(TEACHER) if TEACHER in names else 0
     reference = st.selectbox("Reference", names, index=first, key="reference", bind="query-params")
     with state.problems(), st.spinner("Resampling the differences …", show_time=True):
@@ -130,6 +134,9 @@ def _differences(comparison: Comparison) -> None:
     _chart(difference_map(rows, dark=state.is_dark()), "differences")
     parts.show(tables.grid(table, f"less {reference}") + parts.note(DIFFERENCES))
     parts.table_of(lambda: _frame(rows), "evaluation-differences", "With all digits, to download")
+    named = ["--reference", reference, "--output", "evaluation-differences.pdf"]
+    again = shlex.join(["workbench", "report", *found.files, *named])
+    prints.figure_of(lambda: difference_print(rows), "evaluation-differences", again)
 
 
 def _claims(comparison: Comparison) -> None:

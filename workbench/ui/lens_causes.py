@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import streamlit as st
 
-from workbench.ui import parts, prints, state
+from workbench.ui import commands, parts, prints, state
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,7 +85,7 @@ def _causes(text: str, use: Lenses) -> None:
     parts.show(parts.note(HELPS))
     parts.figures(*_completeness(found))
     parts.table_of(found.to_frame, "attribution")
-    again = prints.lens_command("attribute", text, "attribution.pdf", "--method", BASELINES[chosen])
+    again = commands.lens_command("attribute", text, "attribution.pdf", "--method", BASELINES[chosen])
     prints.figure_of(lambda: attribution_print(found), "attribution", again)
 
 
@@ -115,7 +115,7 @@ def _feeds(text: str, use: Lenses) -> None:
     parts.show(parts.note(f"{THROUGH if what == 'rollout' else LOOKED} {flow.note}"))
     parts.table_of(lambda: flow_table(flow, what), "feeds")
     option = "--rollout" if what == "rollout" else "--no-rollout"
-    again = prints.lens_command("attention", text, "attention.pdf", option)
+    again = commands.lens_command("attention", text, "attention.pdf", option)
     prints.figure_of(lambda: flow_print(flow, what), "attention", again)
 
 

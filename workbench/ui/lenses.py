@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from workbench.figures.lens import agreement_map, lens_map, lens_print, title
+from workbench.figures.lens import agreement_map, agreement_print, lens_map, lens_print, title
 from workbench.lenses.agreement import agreement
-from workbench.ui import parts, prints, state
+from workbench.ui import commands, parts, prints, state
 from workbench.ui.lens_causes import causes
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def page(use: Lenses, *, examples: dict[str, str] = state.EXAMPLES) -> None:
     prints.figure_of(
         lambda: lens_print(readings),
         "lens-grid",
-        prints.lens_command("grid", text, "lens-grid.pdf", *folders),
+        commands.lens_command("grid", text, "lens-grid.pdf", *folders),
     )
     _agreement(readings, layer)
     causes(text, use)
@@ -189,6 +189,7 @@ def _agreement(readings: Sequence[LensReading], layer: int | None) -> None:
         with right:
             _figures(found, layer)
         parts.table_of(lambda: agreement_table(found), "agreement")
+        prints.figure_of(lambda: agreement_print(found), "lens-agreement")
 
 
 def _figures(found: Agreement, layer: int | None) -> None:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from workbench.figures.prints.training import losses_print
 from workbench.figures.training import RATE, TOTAL, label, loss_names, losses
-from workbench.ui import parts, state, training_samples
+from workbench.ui import parts, prints, state, training_samples
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,6 +79,7 @@ def _follow(folder: str, read: Callable[[str], History], log: bool, was_live: bo
     figure = losses(history.rows, log=log, dark=state.is_dark())
     st.plotly_chart(figure, width="stretch", key="losses", config={"displaylogo": False})
     parts.table_of(lambda: table(history.rows), f"{history.folder.name}-log")
+    prints.figure_of(lambda: losses_print(history.rows, log=log), f"{history.folder.name}-losses")
 
 
 def _figures(history: History) -> None:

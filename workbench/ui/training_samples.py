@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from workbench.decoding.samples import Stretch, progress, shared, stretches
+from workbench.figures.prints.training import samples_print
 from workbench.figures.training import samples as curve
-from workbench.ui import parts, state
+from workbench.ui import parts, prints, state
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,12 +55,8 @@ def _curve(watch: Watch) -> None:
     steps = progress(watch.samples)
     if all(one.shared is None and one.cosine is None for one in steps):
         return
-    figure = curve(
-        [one.step for one in steps],
-        [one.shared for one in steps],
-        [one.cosine for one in steps],
-        dark=state.is_dark(),
-    )
+    values = [one.step for one in steps], [one.shared for one in steps], [one.cosine for one in steps]
+    figure = curve(*values, dark=state.is_dark())
     st.plotly_chart(figure, width="stretch", key="samples", config={"displaylogo": False})
     count = len({sample.row for sample in watch.samples})
     parts.show(
@@ -67,6 +64,7 @@ def _curve(watch: Watch) -> None:
             f"Means over the queries that are decoded, {count:,} of {len(watch.texts):,} watched ones."
         )
     )
+    prints.figure_of(lambda: samples_print(*values), f"{watch.folder.name}-samples")
 
 
 def _one_query(watch: Watch) -> None:

@@ -1,1 +1,1 @@
-"""What the app shows, for paper: matplotlib in the paper figures' style, of nobody's global state, the same each time."""
+"""What the app shows, for paper: matplotlib in the paper figures' style, of nobody's global state."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -15,6 +14,8 @@ from workbench.figures.paper.gem_mask import PARTS
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from workbench.lenses.attention import SpecialAttention
 
 CELL = 0.115
 """Inches that a token's name needs."""
@@ -35,36 +36,31 @@ class Shown(NamedTuple):
 
 
 def attention_print(
-    tokens: Sequence[str],
-    special: Bool[np.ndarray, " t"],
-    rows: Sequence[int],
-    declared: Bool[np.ndarray, "t t"],
-    weights: Float[np.ndarray, "t t"],
-    *,
-    top: float | None = None,
-    where: str = "",
+    seen: SpecialAttention, layer: int | None = None, head: int | None = None, *, whole: bool = False
 ) -> Figure:
-    """`mask_map` and `weight_map` for paper; `where` says which layer and head the weights are of.
+    """`mask_map` and `weight_map` for paper: of one layer and head (from 0), or their means.
 
-    The colours end at `top`, by default the largest weight shown. Above 5 inches of tokens their columns lose their
-    names, and the three parts are named.
+    The special tokens' rows are shown, and what stands behind them; with `whole` the text's own too. The colours leave
+    the first token out. Above 5 inches of tokens their columns lose their names, and the three parts are named.
     """
-    shown = Shown([style.one_line(token, 14) for token in tokens], special, list(rows))
-    applied = weights[shown.rows]
-    top = top or float(applied.max(initial=0)) or 1.0
-    wide = min(max(len(tokens) * CELL, LEAST), MOST)
+    rows = list(range(len(seen.tokens))) if whole else np.flatnonzero(~seen.is_prefix).tolist()
+    shown = Shown([style.one_line(token, 14) for token in seen.tokens], seen.is_special, rows)
+    applied = seen.weights_of(layer, head)[rows]
+    top = float(applied[:, 1:].max(initial=0)) or 1.0
+    wide = min(max(len(seen.tokens) * CELL, LEAST), MOST)
     beside = wide <= BESIDE
-    tall = max(len(rows), 1) * CELL + 0.95
+    tall = len(rows) * CELL + 0.95
     with style.applied():
         figure = style.sheet(2 * wide + 1.5 if beside else wide + 1.2, tall if beside else 2 * tall)
         panels = figure.subplots(1 if beside else 2, 2 if beside else 1, sharey=beside)
         # Half strength says "may look": the full one stands for the largest weight in the other panel.
-        style.cells(panels[0], np.where(declared[shown.rows], 0.5, 0.0), top=1.0)
+        style.cells(panels[0], np.where(seen.declared[rows], 0.5, 0.0), top=1.0)
         mesh = style.cells(panels[1], applied, top=top)
         for axes in panels:
-            _mark(axes, shown, named=len(tokens) * CELL <= MOST)
+            _mark(axes, shown, named=len(seen.tokens) * CELL <= MOST)
         style.panel_letters(panels, ["declared: may look at", "applied: looks at"], pad=14.0)
-        panels[1].set_xlabel(where, color=palette.muted())
+        where = (_where(layer, seen.layers, "layer"), _where(head, seen.heads, "head"))
+        panels[1].set_xlabel(", ".join(where), color=palette.muted())
         beyond: Any = "max" if float(applied.max(initial=0)) > top else "neither"
         bar = figure.colorbar(mesh, ax=list(panels), shrink=0.6, pad=0.02, aspect=25, extend=beyond)
         bar.set_label("weight")
@@ -114,3 +110,7 @@ def _mark(axes: Axes, shown: Shown, named: bool) -> None:
 
 def _edges(special: np.ndarray) -> np.ndarray:
     return np.flatnonzero(np.diff(special.astype(int))) + 0.5
+
+
+def _where(chosen: int | None, count: int, what: str) -> str:
+    return f"mean of {count} {what}s" if chosen is None else f"{what} {chosen + 1}"

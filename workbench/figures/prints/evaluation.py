@@ -69,7 +69,7 @@ def _panel(axes: Axes, rows: Sequence[Row], marks: Mapping[str, int], columns: C
         axes.axvline(0, color=palette.ink(), linewidth=0.6, zorder=1)
     for row in rows:
         number, height = marks[row["embedder"]], heights[row["embedder"]]
-        shown = dict(zip(("value", "low", "high"), (row[name] for name in columns[:3]), strict=True))
+        shown = {"value": row[columns.value], "low": row[columns.low], "high": row[columns.high]}
         colour = palette.colour(number)
         marker = MARKERS[(number + number // len(palette.OKABE_ITO)) % len(MARKERS)]
         intervals.beside(axes, [height], [shown], colour=colour, marker=marker)

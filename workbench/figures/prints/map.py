@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
 
 from workbench.figures import palette
 from workbench.figures.map import DIMMED, MapData, Marks
@@ -155,15 +155,16 @@ def _add_marks(axes: Axes, data: MapData, marks: Marks) -> None:
     if data.own is not None:
         axes.plot(*data.own[1], "*", color=palette.ink(), markersize=9, markeredgecolor="white", zorder=6,
                   markeredgewidth=0.6)  # fmt: skip
-    places = [np.asarray(place) for _, _, place in marks.arrows]
-    found = discs(places)
-    for one, other in zip(found, found[1:], strict=False):
+    found = discs([np.asarray(place) for _, _, place in marks.arrows])
+    places = [(float(place[0]), float(place[1])) for _, _, place in marks.arrows]
+    for one, other in pairwise(found):
         shrink = {"shrinkA": 5, "shrinkB": 5}
         axes.annotate("", places[other[0]], places[one[0]], arrowprops={**WAY, **shrink}, zorder=6)
     for disc in found:
         numbers = " ".join(str(row + 1) for row in disc)
         box = {"boxstyle": "circle,pad=0.25", "facecolor": palette.ink(), "edgecolor": "white"}
-        axes.text(*places[disc[0]], numbers, ha="center", va="center", color="white", fontsize=style.SMALLEST,
+        x, y = places[disc[0]]
+        axes.text(x, y, numbers, ha="center", va="center", color="white", fontsize=style.SMALLEST,
                   bbox=box, zorder=7)  # fmt: skip
 
 

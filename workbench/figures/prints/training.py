@@ -24,7 +24,9 @@ def losses_print(rows: Sequence[Mapping[str, float | int]], *, log: bool = False
     with style.applied():
         figure = style.sheet(WIDTH, 2.6 + 0.15 * max(-(-len(names) // 4) - 1, 0) + 0.6 * has_rate)
         ratios = [0.78, 0.22] if has_rate else [1]
-        panels = figure.subplots(len(ratios), 1, sharex=True, squeeze=False, height_ratios=ratios)[:, 0]
+        panels: list[Axes] = list(
+            figure.subplots(len(ratios), 1, sharex=True, squeeze=False, height_ratios=ratios)[:, 0]
+        )
         for number, name in enumerate(names):
             dash, wide = DASHES[number % len(DASHES)], 1.6 if name == TOTAL else 1.1
             shown = style.one_line(label(name), 40)

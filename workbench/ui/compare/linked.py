@@ -12,7 +12,8 @@ from workbench.atlas.projection import place
 from workbench.figures.colouring import NONE, OTHER, Colouring, colouring
 from workbench.figures.map import OWN, MapData, Marks
 from workbench.figures.pair import pair_map
-from workbench.ui import parts, state
+from workbench.figures.prints.pair import pair_print
+from workbench.ui import parts, prints, state
 from workbench.ui.compare.source import Pair, Side
 from workbench.ui.neighbourhoods import selection
 from workbench.ui.neighbourhoods.map import DRAGS, take
@@ -50,10 +51,12 @@ def draw(pair: Pair, own: tuple[Readings, Readings] | None, at: int | None, rows
         config={"displaylogo": False, "scrollZoom": True, "modeBarButtonsToRemove": ["autoScale2d"]},
     )
     kept = f"{pair.left_map.kept:.0%}", f"{pair.right_map.kept:.0%}"
-    parts.show(
-        parts.note(KEEPS.format(name=pair.left.name, other=pair.right.name, left=kept[0], right=kept[1]))
-    )
+    says = KEEPS.format(name=pair.left.name, other=pair.right.name, left=kept[0], right=kept[1])
+    parts.show(parts.note(says))
     _selected(pair, rows)
+    prints.figure_of(
+        lambda: pair_print(*sides, around=around, says=says), "two-maps", label="Both maps as a figure"
+    )
 
 
 def table(pair: Pair, rows: Sequence[int] | None = None) -> pd.DataFrame:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from workbench.figures.pair import approach_chart
-from workbench.ui import parts, state
+from workbench.figures.prints.pair import approach_print
+from workbench.ui import parts, prints, state
 from workbench.ui.compare import pair
 from workbench.ui.compare.source import Opened, Pair, Watched
 
@@ -88,11 +89,11 @@ def _slider(label: str, key: str, steps: list[int], default: int) -> int:
 
 
 def _curve(watched: Watched, near: list[Nearness], marked: tuple[int, int], chance: float) -> None:
-    figure = approach_chart(
-        watched.steps, [one.overlap for one in near], [one.residual.value for one in near], chance=chance,
-        shuffled=[one.residual.shuffled for one in near], marked=marked,
-        dark=state.is_dark(),
-    )  # fmt: skip
+    lines = watched.steps, [one.overlap for one in near], [one.residual.value for one in near]
+    others: dict[str, Any] = {"chance": chance, "shuffled": [one.residual.shuffled for one in near]}
+    others["marked"] = marked
+    figure = approach_chart(*lines, **others, dark=state.is_dark())
     st.plotly_chart(figure, width="stretch", key="approach", config={"displayModeBar": False})
     parts.show(parts.note(CURVE))
     parts.table_of(lambda: table(watched.steps, near), "approach", "The steps as a table")
+    prints.figure_of(lambda: approach_print(*lines, **others), "approach", label="The steps as a figure")

@@ -24,6 +24,8 @@ class Evaluated(NamedTuple):
 
     runs: list[Run]
     comparison: Comparison
+    files: list[str]
+    """Each run's file."""
 
 
 def known_evaluations() -> list[str]:
@@ -73,5 +75,6 @@ def _evaluated(files: tuple[tuple[str, int, int], ...]) -> Evaluated:
     from workbench.evaluation.report import compare
     from workbench.evaluation.results import read_run
 
-    runs = sorted((read_run(Path(path)) for path, _, _ in files), key=lambda run: run.date)
-    return Evaluated(runs, compare(runs))
+    read = sorted(((read_run(Path(path)), path) for path, _, _ in files), key=lambda pair: pair[0].date)
+    runs = [run for run, _ in read]
+    return Evaluated(runs, compare(runs), [path for _, path in read])

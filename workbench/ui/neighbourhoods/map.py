@@ -14,7 +14,8 @@ from workbench.atlas.projection import place
 from workbench.decoding.trust import Readings
 from workbench.figures.colouring import NONE, OTHER, Colouring, colouring
 from workbench.figures.map import OWN, MapData, Marks, neighbour_map
-from workbench.ui import parts, state
+from workbench.figures.prints.map import map_print
+from workbench.ui import parts, prints, state
 from workbench.ui.neighbourhoods import clusters, focus, selection
 from workbench.ui.neighbourhoods.source import Source
 
@@ -80,9 +81,10 @@ def controls(points: Points) -> Choice:
 
 
 def draw(source: Source, choice: Choice, drawn: Drawn, named: Named | None) -> None:
-    """Draws the map with its note, and takes clicks and lassos from it."""
+    """Draws the map with its note, takes clicks and lassos from it, and gives it as a figure."""
     points = source.points
-    parts.show(parts.note(_says(points, drawn.let, named)))
+    says = _says(points, drawn.let, named)
+    parts.show(parts.note(says))
     colours = _colours(points, choice.colour, named)
     spot = None
     if drawn.own is not None:
@@ -105,6 +107,7 @@ def draw(source: Source, choice: Choice, drawn: Drawn, named: Named | None) -> N
         alt=f"A map of {len(points):,} texts, coloured by {_spaced(colours.name)}.",
         config={"displaylogo": False, "scrollZoom": True, "modeBarButtonsToRemove": ["autoScale2d"]},
     )
+    prints.figure_of(lambda: map_print(data, marks=marks, says=[says]), "map")
 
 
 def take(event: Mapping[str, Any] | None, key: str) -> None:
