@@ -94,6 +94,13 @@ def test_the_places_and_the_page_of_a_map(cli, store, tmp_path):
     points = open_store(str(store)).coordinates().points
     np.testing.assert_allclose([[float(row["x"]), float(row["y"])] for row in rows], points, atol=1e-6)
 
+    for name in ("one.svg", "again.svg", "map.pdf"):
+        assert cli(*command, "--output", tmp_path / name).code == 0
+    svg = (tmp_path / "one.svg").read_text(encoding="utf-8")
+    assert "showing 12 of 12, coloured by kind" in svg
+    assert (tmp_path / "again.svg").read_text(encoding="utf-8") == svg
+    assert (tmp_path / "map.pdf").read_bytes().startswith(b"%PDF")
+
     ran = cli(*command, "--rows", 4, "--output", tmp_path / "map.html")
     assert ran.out.splitlines()[-1] == "showing 4 of 12"
     assert f"4 rows in {tmp_path / 'map.html'}" in ran.error
@@ -203,7 +210,7 @@ def test_a_store_without_soft_prompts_is_mapped_and_its_clusters_need_a_lifter(
         (("map", "--rows", 3, "--by", "id"), 2, "has no metadata column 'id'"),
         (("map", "--seed", -1), 2, "a seed must be from 0"),
         (("map", "--method", "tsne"), 2, "--method"),
-        (("map", "--output", "map.png"), 2, "must end in .html or .csv"),
+        (("map", "--output", "map.bmp"), 2, "must end in .html or .pdf or .svg or .png or .csv"),
         (("map", "--store", "nowhere"), 2, "no store at nowhere"),
         (("clusters", "--store", "nowhere"), 2, "no store at nowhere"),
         (("clusters", "--size", 13), 2, "a smallest cluster of 13 does not fit 12 rows"),

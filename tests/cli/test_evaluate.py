@@ -155,11 +155,21 @@ def test_runs_side_by_side(cli, pairs, tiny_backbone_dir, tmp_path):
         assert f"{second - first:+.3f}" in ran.out
     assert f"{second - first:+.3f}" in (tmp_path / "made/t.tex").read_text()
     assert ran.out.splitlines()[0] == "| embedder | pairs, cosine_spearman |"
+    for reference in ((), ("--reference", f"mean:{tiny_backbone_dir}")):
+        drawn = tmp_path / f"{len(reference)}.svg"
+        assert cli("report", *files, *reference, "--output", drawn).code == 0
+        assert "cosine_spearman" in drawn.read_text() or "Spearman" in drawn.read_text()
+    assert (tmp_path / "0.svg").read_bytes() != (tmp_path / "2.svg").read_bytes()
+    alone = cli(
+        "report", files[0], "--reference", f"mean:{tiny_backbone_dir}", "--output", tmp_path / "a.pdf"
+    )
+    assert alone.code == 2
+    assert "can be resampled together" in alone.err
     ran = cli("report", files[0], "--reference", "nobody")
     assert (ran.code, ran.err.count("\n")) == (2, 1)
     assert cli("report", files[0], files[0]).code == 2
     assert cli("report", tmp_path / "none.parquet").code == 2
-    assert cli("report", files[0], "--output", "t.pdf").code == 2
+    assert cli("report", files[0], "--output", "t.docx").code == 2
 
 
 WRONG = [

@@ -145,6 +145,7 @@ HALVES = {
     "arithmetic chain": ("--text", HALF),
     "lens logit": (HALF,),
     "lens attention": (HALF,),
+    "lens mask": (HALF,),
     "lens attribute": (HALF,),
     "lens patch": ("--source", HALF, "--target", "a b", "--token", 1),
 }
@@ -235,9 +236,7 @@ def test_an_exported_map_runs_no_script_of_its_texts(cli, commands, tmp_path):
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert cli(*commands["build"](tmp_path / "a.jsonl", tmp_path)).code == 0
     out = tmp_path / "map.html"
-    ran = cli(
-        "atlas", "map", "--store", tmp_path / "s", "--by", "kind", "--method", "pca", "--output", out
-    )
+    ran = cli("atlas", "map", "--store", tmp_path / "s", "--by", "kind", "--method", "pca", "--output", out)
     assert ran.code == 0, ran.err
     page = out.read_text()
     assert "alert(1)" in page

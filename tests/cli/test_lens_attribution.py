@@ -57,6 +57,31 @@ def test_attention(run, embedder):
     assert AttentionFlow.load(file).rolled is None
 
 
+def test_mask(run, cli, embedder, tiny_embedder_dir, tmp_path):
+    import pandas as pd
+
+    from workbench.lenses.attention import special_attention
+
+    values, table, file = run("mask", TEXT, "--layer", 2, "--head", 3)
+    found = special_attention(embedder, TEXT)
+    np.testing.assert_allclose(values["weights"], found.weights[1, 2], atol=1e-6)
+    assert values["declared"] == found.declared.tolist()
+    first = int(np.flatnonzero(found.is_special)[0])
+    line = next(line for line in table.splitlines() if line.startswith("◆1"))
+    assert line.split()[1] == str(found.declared[first].sum()) == str(first + 1)
+    assert f"{found.weights[1, 2, first, 0]:.2f}" in line
+    assert "largest weight outside the mask: 0;" in table
+    frame = pd.read_parquet(file)
+    kept = frame[frame["row"] == first + 1]
+    np.testing.assert_allclose(kept["weight"], found.weights[1, 2, first], atol=1e-6)
+    assert kept["may"].tolist() == found.declared[first].tolist()
+    command = ("lens", "mask", "--embedder", tiny_embedder_dir, "--figure")
+    for name, start in (("f.pdf", b"%PDF"), ("f.png", b"\x89PNG"), ("f.svg", b"<?xml")):
+        ran = cli(*command, tmp_path / name, "--rows", "--", TEXT)
+        assert ran.code == 0, ran.err
+        assert (tmp_path / name).read_bytes().startswith(start)
+
+
 @pytest.mark.parametrize("method", ["zero", "mean", "resample", "gradient", "words"])
 def test_attribute(run, embedder, reference, method):
     from workbench.lenses.attribution_map import AttributionMap
@@ -135,6 +160,9 @@ def test_every_command_draws(cli, tmp_path, tiny_embedder_dir, arguments):
         (("attention", " "), "the text is empty"),
         (("attention", TEXT, "--layer", 9), "no layer 9: they are numbered 1 to 2"),
         (("attention",), "Missing argument 'text'"),
+        (("mask", TEXT, "--head", 99), "no head 99: they are numbered 1 to"),
+        (("mask", TEXT, "--layer", 0), "no layer 0: they are numbered 1 to 2"),
+        (("mask", TEXT, "--figure", "f.html"), "must end in .png or .pdf or .svg"),
         (("attribute", TEXT, "--method", "magic"), "magic"),
         (("attribute", TEXT, "--method", "mean", "--reference", "no.txt"), "no such file: no.txt"),
         (("attribute", TEXT, "--output", "map.csv"), "must end in .parquet"),

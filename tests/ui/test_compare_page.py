@@ -187,6 +187,18 @@ def test_the_whole_is_a_table(tiny_atlas):
     np.testing.assert_allclose(frame["y, right"], laid[1].coords[:, 1], atol=1e-6)
 
 
+def test_both_maps_and_the_run_s_curve_are_figures(tiny_atlas):
+    texts = of_atlas(tiny_atlas)
+    given = opened_with(tiny_atlas, runs=["run"], watch=lambda _: watched(texts))
+    app = opened(given, compare="a training run")
+    assert not app.get("download_button")
+    app.session_state["print-two-maps"] = app.session_state["print-approach"] = True
+    app.run()
+    assert not app.exception
+    assert [one.proto.label for one in app.get("download_button")] == ["PDF", "SVG"] * 2
+    assert not app.code, "no command makes these very maps"
+
+
 def test_colours_of_other_texts_do_not_stay(tiny_atlas):
     app = opened(opened_with(tiny_atlas), shade="shared neighbours")
     assert '"colorbar"' in spec(app)

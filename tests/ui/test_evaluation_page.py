@@ -1,6 +1,7 @@
 """The page *Evaluation* and what it reads: scores and differences by hand, claims, and runs that cannot be shown."""
 
 import json
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -195,6 +196,21 @@ def test_the_link_keeps_the_runs_and_the_reference(folder):
     assert shown.count("−0.500 [−0.500,\u00a0−0.500]") == 3, "two hops, and two of the claims"
     gone = html(opened(results=str(folder), reference="nobody"))
     assert "less MiniLM, the teacher" in gone
+
+
+def test_scores_and_differences_are_figures_with_the_command_that_makes_them_again(folder):
+    app = opened([folder])
+    for name in ("scores", "differences"):
+        app.session_state[f"print-evaluation-{name}"] = True
+    app.run()
+    assert not app.exception
+    assert [one.proto.label for one in app.get("download_button")] == ["PDF", "SVG"] * 2
+    files = f"{folder / 'b.parquet'} {folder / 'a.parquet'}"  # the first measured first
+    scores, differences = [one.value for one in app.code]
+    assert scores == f"workbench report {files} --output evaluation-scores.pdf"
+    assert differences == (
+        f"workbench report {files} --reference {shlex.quote(TEACHER)} --output evaluation-differences.pdf"
+    )
 
 
 def test_tables_have_every_digit(folder):

@@ -175,6 +175,15 @@ def test_every_plot_can_be_read_as_a_table():
     np.testing.assert_allclose(fourth["share"], [0.3, 0.2], rtol=1e-6)
 
 
+def test_agreement_is_a_figure_once_it_is_opened():
+    app = opened()
+    assert not app.get("download_button")
+    app.session_state["print-lens-agreement"] = True
+    app.run()
+    assert not app.exception
+    assert [one.proto.label for one in app.get("download_button")] == ["PDF", "SVG"]
+
+
 def test_attribution_shows_its_completeness():
     use = Fake()
     app = opened(use, text="gold", causes="true", replaced="their mean")

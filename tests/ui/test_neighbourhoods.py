@@ -89,6 +89,15 @@ def test_map_opens_without_embedding_anything(tiny_atlas):
     assert app.get("plotly_chart")
 
 
+def test_the_map_is_a_figure_once_it_is_opened(tiny_atlas):
+    app = opened(source_of(tiny_atlas), text=HOSTILE)
+    assert not app.get("download_button")
+    app.session_state["print-map"] = True
+    app.run()
+    assert not app.exception
+    assert [one.proto.label for one in app.get("download_button")] == ["PDF", "SVG"]
+
+
 def test_map_shows_a_chosen_text_with_its_neighbours(tiny_atlas):
     app = opened(source_of(tiny_atlas))
     app.selectbox(key="point").select_index(2).run()

@@ -155,6 +155,29 @@ def test_attention_follows_layer_and_head():
     assert "layer 2, mean of 3 heads" in html(app)
 
 
+def test_attention_is_a_table_and_a_figure_with_its_command():
+    app = open_attention(text="-gold", layer="2")
+    assert not app.code
+    assert not app.dataframe
+    for key in (
+        "table-attention-masks",
+        "table-attention-heads",
+        "print-attention-masks",
+        "print-attention-heads",
+    ):
+        app.session_state[key] = True
+    app.run()
+    assert not app.exception
+    masks, heads = (one.value for one in app.dataframe)
+    assert masks["weight"].tolist()[4:6] == [0.5, 0.5]
+    assert heads["on the text"].tolist() == pytest.approx([(1 / 3 + 1 / 4) / 2] * 6)
+    assert [one.value for one in app.code] == [
+        "workbench lens mask --layer 2 --figure attention-masks.pdf -- -gold"
+    ]
+    names = [one.proto.label for one in app.get("download_button")]
+    assert names == ["CSV", "Parquet", "PDF", "SVG"] * 2
+
+
 def test_gem_shows_its_suffix_and_the_proof_of_its_bottleneck():
     app = open_attention(bottleneck, ("LLM2Vec-Gen", "GEM"), embedder="GEM")
     assert "never the text" in html(app)

@@ -199,6 +199,15 @@ def test_a_link_opens_a_sample_and_the_table_has_them_all(watched):
     assert frame["shared"].round(3).tolist() == [0, 0, 0.667, 0.5, 0.667, 1]
 
 
+def test_losses_and_samples_are_figures(watched):
+    app = opened([str(watched)], log="true")
+    for name in ("losses", "samples"):
+        app.session_state[f"print-{watched.name}-{name}"] = True
+    app.run()
+    assert not app.exception
+    assert [one.proto.label for one in app.get("download_button")] == ["PDF", "SVG"] * 2
+
+
 def test_the_curve_is_that_of_the_means(watched):
     drawn = json.loads(opened([str(watched)]).get("plotly_chart")[1].proto.spec)["data"]
     assert {line["name"]: line["x"] for line in drawn} == {SHARED: [0, 10, 20], COSINE: [0, 10, 20]}
