@@ -165,11 +165,19 @@ def test_options_that_do_not_go_together_are_one_line(
         (cli(*given, "--lifter", tmp_path / "nowhere"), 2, "no lifter at"),
         (cli(*given), 2, "the shipped lifters/llm2vec-gen is not there"),
         (cli(*given), 2, "`make lifter`"),
-        (cli("decode", "--text", "a", "--lifter", lifter_dir), 2, "--lifter and --search belong to --vectors"),
+        (
+            cli("decode", "--text", "a", "--lifter", lifter_dir),
+            2,
+            "--lifter and --search belong to --vectors",
+        ),
         (decode(tmp_path / "v.txt"), 2, "v.txt"),
         (decode(tmp_path / "gone.npy"), 2, "no such file"),
         (decode(tmp_path / "no.jsonl"), 2, "no column 'embedding'; it has text"),
-        (cli("fieldguide", "trust", "--lifter", lifter_dir), 2, "--lifter and --search belong to --read lifter"),
+        (
+            cli("fieldguide", "trust", "--lifter", lifter_dir),
+            2,
+            "--lifter and --search belong to --read lifter",
+        ),
     ]
     for ran, code, message in commands:
         assert (ran.code, ran.out, ran.err.count("\n")) == (code, "", 1), ran.err

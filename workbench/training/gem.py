@@ -150,6 +150,8 @@ def build_trainer(embedder: GEM, texts: MarkedTexts, config: GEMTraining, run: R
     order = BatchOrder(texts, batch_size=config.batch_size, epochs=config.epochs, seed=config.seed).batches
     plan = [Step(number, rows) for number, rows in enumerate(order) if len(rows) > 1 or not config.alpha]
     if not plan:
-        raise WorkbenchError("GEM's contrastive loss needs at least two texts in a batch, and there are fewer")
+        raise WorkbenchError(
+            "GEM's contrastive loss needs at least two texts in a batch, and there are fewer"
+        )
     arguments = training_arguments(config, run, embedder.backbone)
     return GEMTrainer(config, GEMStep(embedder), Batches(plan, texts.make), run, arguments)
