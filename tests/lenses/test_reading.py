@@ -70,7 +70,8 @@ def test_what_is_no_reading_is_refused(tmp_path):
     ("token", "novel"),
     [
         ("␣capital", False), ("␣Capital", False), ("␣cap", False), ("␣ital", True), ("ital", False),
-        ("␣Tokyo", True), ("␣he", True), ("he", False), ("␣?", False), ("�", False), ("∅", False), ("␣", False),
+        ("␣Tokyo", True), ("␣he", True), ("he", False), ("␣?", False), ("⟨C3⟩", False), ("␣⟨A9⟩", False),
+        ("∅", False), ("␣", False),
         ("␣what", False), ("␣JAPAN", False), ("␣city↵", True), ("␣7", True),
     ],
 )  # fmt: skip
@@ -92,7 +93,7 @@ def test_tokens_are_labelled_one_by_one(tiny_backbone):
     ids = np.array([[[*halves, capital, end, -1]]])
     scores = np.array([[[0.5, 0.4, 0.3, 0.2, 0.1]]])
     found = reading_of("logit", tokenizer, "Gold", (1,), ["◆1"], ids, scores)
-    assert found.tokens == [[["�", "�", "␣capital", "<|end|>", "∅"]]]
+    assert found.tokens == [[["⟨C3⟩", "⟨BC⟩", "␣capital", "<|end|>", "∅"]]]
     assert found.novel.tolist() == [[[False, False, True, False, False]]]
 
 

@@ -30,9 +30,21 @@ def test_control_tokens_are_shown_as_they_are(tiny_backbone):
     assert labels(tiny_backbone, "<|user|>lion")[0] == "<|user|>"
 
 
-def test_half_a_character_at_the_end_does_not_hang(tiny_backbone):
-    ids = tiny_backbone.tokenizer("ü", add_special_tokens=False)["input_ids"][:1]
-    assert len(readable_tokens(tiny_backbone.tokenizer, ids)) == 1
+def test_half_a_character_at_the_end_is_named_by_its_byte(tiny_backbone):
+    """ü is C3 BC in UTF-8."""
+    first, second = tiny_backbone.tokenizer("ü", add_special_tokens=False)["input_ids"]
+    assert readable_tokens(tiny_backbone.tokenizer, [first]) == ["⟨C3⟩"]
+    assert readable_tokens(tiny_backbone.tokenizer, [second, first]) == ["⟨BC⟩", "⟨C3⟩"]
+
+
+def test_a_byte_in_a_sentencepiece_vocabulary_is_named():
+    class Spelled(SentencePiece):
+        pieces = ("<0xC3>",)
+
+        def decode(self, ids, **options):
+            return "\N{REPLACEMENT CHARACTER}" * len(ids)
+
+    assert readable_tokens(Spelled(), [0]) == ["⟨C3⟩"]
 
 
 def test_nothing_is_shown_as_nothing():

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 
 from workbench.errors import UsageError, WorkbenchError
 from workbench.files import atomic_path, named_if_damaged, parquet_errors
-from workbench.lenses.tokens import SPACE, readable_tokens
+from workbench.lenses.tokens import BYTE, SPACE, readable_tokens
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -204,9 +204,9 @@ def is_novel(token: str, text: str) -> bool:
     """Whether a token's word does not occur in the text, in any case of letters.
 
     A token that begins with a space (␣) occurs where a word of the text begins so, any other one wherever its letters
-    stand. What holds neither letter nor digit is no word, and never novel.
+    stand. What holds neither letter nor digit is no word, and never novel; nor are the bytes of half a character.
     """
-    word = _NO_WORD.sub(" ", token.casefold()).strip()
+    word = _NO_WORD.sub(" ", BYTE.sub("", token).casefold()).strip()
     start = " " if token.startswith(SPACE) else ""
     return bool(word) and start + word not in " " + _NO_WORD.sub(" ", text.casefold())
 

@@ -1,18 +1,28 @@
 """Tokens as people read them: spaces visible, no byte-level artefacts."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 SPACE, NEWLINE, TAB = "␣", "↵", "⇥"
 _BROKEN = "\N{REPLACEMENT CHARACTER}"
 _LONGEST_CHARACTER = 8
+_OWN = (*range(33, 127), *range(161, 173), *range(174, 256))
+_LETTERS = {chr(byte): byte for byte in _OWN} | {
+    chr(256 + place): byte for place, byte in enumerate(sorted(set(range(256)) - set(_OWN)))
+}
+"""Byte-level vocabularies write each byte as a letter: printable ones as themselves, the others from U+0100 on."""
+_SPELLED = re.compile(r"<0x([0-9A-F]{2})>")
+"""A byte in a SentencePiece vocabulary."""
+BYTE = re.compile("⟨[0-9A-F]{2}⟩")
+"""A byte that is no character by itself, as labels have it."""
 
 
 def readable_tokens(tokenizer: Any, ids: Sequence[int]) -> list[str]:
     """One label a token. A leading space is shown as ␣, a line break as ↵, a tab as ⇥.
 
     Where a character is spread over several tokens (rare letters, emoji), each of them is labelled with the character
-    and its part: "é 1/2", "é 2/2".
+    and its part: "é 1/2", "é 2/2". Bytes that make no character, whatever follows, are named: ⟨C3⟩.
     """
     labels: list[str] = []
     while len(labels) < len(ids):
@@ -39,8 +49,20 @@ def _whole_character(tokenizer: Any, ids: Sequence[int]) -> tuple[int, str]:
         )
         if _BROKEN not in text:
             return width, text
-    piece = tokenizer.decode([ids[0]], skip_special_tokens=False, clean_up_tokenization_spaces=False)
-    return 1, piece.replace(_BROKEN, "�")
+    return 1, _with_bytes(tokenizer, ids[0])
+
+
+def _with_bytes(tokenizer: Any, token: int) -> str:
+    """A token that ends within a character, with the bytes of that named."""
+    piece = str(tokenizer.convert_ids_to_tokens(token))
+    if spelled := _SPELLED.fullmatch(piece):
+        return f"⟨{spelled[1]}⟩"
+    if set(piece) <= set(_LETTERS):
+        text = bytes(_LETTERS[letter] for letter in piece).decode("utf-8", "surrogateescape")
+        return "".join(
+            f"⟨{ord(char) - 0xDC00:02X}⟩" if 0xDC80 <= ord(char) <= 0xDCFF else char for char in text
+        )
+    return tokenizer.decode([token], skip_special_tokens=False, clean_up_tokenization_spaces=False)
 
 
 def _with_space(tokenizer: Any, token: int, text: str) -> str:
