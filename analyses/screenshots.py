@@ -34,7 +34,7 @@ PAGES = {
     "attention": f"attention?{TEXT}",
     "lenses": f"lenses?{TEXT}&causes=true&feeds=true",
     "compare": f"compare?{TEXT}",
-    "training": "training?run=data/embedders/gem",
+    "training": "training?run=data/runs/llm2vec-gen",
     "evaluation": "evaluation",
     "figures": "figures?figure=neighbourhoods",
 }

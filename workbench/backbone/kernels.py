@@ -23,6 +23,7 @@ def attention_kernel(device: torch.device, length: int) -> AbstractContextManage
 def positions_at_once(device: torch.device) -> int:
     """How many positions a training step keeps a graph for at once.
 
-    A few hundred keep a CPU's cores busy; more cost memory alone (`python -m benchmarks.official --only memory train`).
+    About a thousand: more would be a little quicker on a CPU, and cost memory in proportion
+    (`python -m benchmarks.official --only memory train`).
     """
-    return 768 if device.type == "cpu" else 8192
+    return 1024 if device.type == "cpu" else 8192
