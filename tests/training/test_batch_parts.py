@@ -61,9 +61,9 @@ def test_no_gradients_are_taken_where_none_are_recorded(make_tiny, monkeypatch):
 
 def test_parts_lose_their_common_padding_and_keep_every_token(make_tiny, monkeypatch):
     _, batch = subject(make_tiny("llama"))
-    monkeypatch.setattr(parts, "positions_at_once", lambda device: 30)
+    monkeypatch.setattr(parts, "positions_at_once", lambda device: 27)
     found = parts.split(Batch(**batch), vectors=5, query_share=0.5)
-    # a row costs 5 vectors, 6 response tokens and half of 6 query tokens: 14, so two rows fit into 30
+    # a row costs 5 vectors, 6 response tokens and half of 6 query tokens: 14, so two rows reach 27
     assert [len(part.targets) for part in found] == [2, 2, 2]
     assert [part.query_ids.shape[1] for part in found] == [6, 3, 2]
     assert [part.response_ids.shape[1] for part in found] == [6, 2, 4]

@@ -21,7 +21,7 @@ def attention_kernel(device: torch.device, length: int) -> AbstractContextManage
 
 
 def positions_at_once(device: torch.device) -> int:
-    """How many positions a training step keeps a graph for at once.
+    """About how many positions a training step keeps a graph for at once.
 
     About a thousand: more would be a little quicker on a CPU, and cost memory in proportion
     (`python -m benchmarks.official --only memory train`).

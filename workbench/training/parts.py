@@ -5,6 +5,7 @@ are taken as soon as its losses are there, and added up. The same work as for th
 """
 
 from collections.abc import Callable, Sequence
+from math import ceil
 from typing import Any
 
 import torch
@@ -23,7 +24,7 @@ def split(batch: Batch, vectors: int, query_share: float) -> list[Batch]:
     """
     rows, width = batch.query_ids.shape
     positions = vectors + batch.response_ids.shape[1] + width * query_share
-    fitting = max(1, int(positions_at_once(batch.query_ids.device) / positions))
+    fitting = ceil(positions_at_once(batch.query_ids.device) / positions)
     if fitting >= rows:
         return [batch]
     count = -(-rows // fitting)
