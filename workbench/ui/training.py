@@ -89,7 +89,7 @@ def _figures(history: History) -> None:
     elif history.live:
         said, meaning = "training", f"Logged {_ago(history.age)} ago; looked at again every {EVERY} seconds."
     else:
-        said, meaning = "stopped", f"Logged {_ago(history.age)} ago, and no artifact was written."
+        said, meaning = "stopped", f"Logged {_ago(history.age)} ago; no artifact lies beside the log."
     shown = [parts.figure("State", said, "", meaning)]
     shown.append(parts.figure("Steps", f"{int(last['step']):,}", "", "The last one that was logged."))
     for name in loss_names([last])[:3]:

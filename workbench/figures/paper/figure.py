@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,22 +71,13 @@ class PaperFigure:
             return None if self.table is None else self.table(results)
 
 
-class _fitting:
+@contextmanager
+def _fitting(figure: PaperFigure) -> Iterator[None]:
     """Turns what a drawing stumbles over in foreign results into one clear line."""
-
-    def __init__(self, figure: PaperFigure) -> None:
-        self.figure = figure
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        again = f"`{self.figure.command}` measures them anew"
-        if isinstance(error, KeyError):
-            raise WorkbenchError(
-                f"the results of {self.figure.name} lack {error.args[0]}: {again}"
-            ) from error
-        if isinstance(error, TypeError | ValueError | IndexError | AttributeError):
-            raise WorkbenchError(
-                f"the results of {self.figure.name} do not fit ({error}): {again}"
-            ) from error
+    again = f"`{figure.command}` measures them anew"
+    try:
+        yield
+    except KeyError as error:
+        raise WorkbenchError(f"the results of {figure.name} lack {error.args[0]}: {again}") from error
+    except (TypeError, ValueError, IndexError, AttributeError) as error:
+        raise WorkbenchError(f"the results of {figure.name} do not fit ({error}): {again}") from error
