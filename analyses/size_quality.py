@@ -1,9 +1,12 @@
 """Size against quality: field guides of several sizes, and what the same short LLM2Vec-Gen training makes of each.
 
-    python -m analyses.size_quality        # writes data/figures/size_quality.json; resumes; about half an hour
+    python -m analyses.size_quality                          # writes data/figures/size_quality.json; resumes
+    python -m analyses.size_quality --only-pretrain 640x8    # on a GPU, say: minutes there, hours on two cores
+    python -m analyses.size_quality --pretraining 2000 --sizes 64x2 --sizes 128x2 --sizes 256x3    # half an hour
 
-The small ones are pretrained here, all for the same number of steps, on the corpus and by the recipe of the shipped
-one, which was trained for longer. Each answers the same queries itself; every embedder has the same short budget.
+All are pretrained for as many steps as the shipped one, on its corpus and by its recipe. Each answers the same queries
+itself; every embedder has the same short budget. What was measured of a size lies in analyses/results/size_quality and
+is used again; field guides and embedders lie in runs/size_quality.
 """
 
 import json
@@ -17,6 +20,7 @@ from analyses.intervals import share
 from analyses.recipe import FIELD_GUIDE, batch_size, data_tag, train_briefly
 
 RUNS = Path("runs") / "size_quality"
+KEPT = Path("analyses") / "results" / "size_quality"
 
 
 class Size(NamedTuple):
@@ -25,29 +29,54 @@ class Size(NamedTuple):
     hidden: int
     layers: int
 
+    def __str__(self) -> str:
+        return f"{self.hidden}x{self.layers}"
 
-SIZES = (Size(64, 2), Size(128, 2), Size(256, 3))
+    @classmethod
+    def of(cls, name: str) -> "Size":
+        """What `name` writes as 640x8; a usage error where it is none."""
+        width, _, depth = name.partition("x")
+        if not (
+            width.isdecimal() and depth.isdecimal() and int(depth) and int(width) and int(width) % 64 == 0
+        ):
+            raise typer.BadParameter(
+                f"{name!r} is no size: a multiple of 64, x, and the number of layers (640x8)"
+            )
+        return cls(int(width), int(depth))
+
+
 SHIPPED = Size(512, 4)
+SIZES = ("64x2", "128x2", "256x3", "640x8")
+"""Beside the shipped one."""
 
 
 def main(
     pretraining: Annotated[
-        int, typer.Option(help="Pretraining steps of each small field guide.", min=1)
-    ] = 2000,
+        int, typer.Option(help="Pretraining steps of each field guide but the shipped.", min=1)
+    ] = 6000,
     steps: Annotated[int, typer.Option(help="Training steps of each embedder.", min=2)] = 200,
     limit: Annotated[int, typer.Option(help="Held-out queries of each kind.", min=2)] = 400,
     fresh: Annotated[bool, typer.Option(help="Measure again; what was trained stays.")] = False,
-    runs: Annotated[Path, typer.Option(help="Folder of field guides, embedders and scores.")] = RUNS,
+    sizes: Annotated[
+        list[str] | None, typer.Option(help="Width x layers; once for each beside the shipped.")
+    ] = None,
+    only_pretrain: Annotated[str | None, typer.Option(help="Pretrain this size, and nothing else.")] = None,
+    runs: Annotated[Path, typer.Option(help="Folder of field guides and embedders.")] = RUNS,
+    rows: Annotated[Path, typer.Option(help="Folder of what was measured of each size.")] = KEPT,
     output: Annotated[Path | None, typer.Option(help="The results file.")] = None,
 ) -> None:
     """Train what is missing, size by size, measure it, and write the figure's results."""
     from workbench.figures.paper.results import write_results
     from workbench.files import write_json
 
-    points, tag = [], data_tag()
-    for size in (*SIZES, SHIPPED):
-        name = f"{size.hidden}x{size.layers}-{tag if size == SHIPPED else pretraining}"
-        kept = runs / f"{name}-{steps}-{limit}-{tag}.json"
+    if only_pretrain:
+        size = Size.of(only_pretrain)
+        pretrained(size, runs / f"{size}-{pretraining}", pretraining)
+        return
+    points, tag, names = [], data_tag(), sizes or [*SIZES]
+    for size in (*map(Size.of, names), SHIPPED):
+        name = f"{size}-{tag if size == SHIPPED else pretraining}"
+        kept = rows / f"{name}-{steps}-{limit}-{tag}.json"
         if fresh or not kept.is_file():
             write_json(kept, point(size, runs / name, pretraining, steps, limit))
         points.append(json.loads(kept.read_text(encoding="utf-8")))
@@ -57,15 +86,16 @@ def main(
         data={"points": points, "teacher": teacher_two_hop()},
         numbers=numbers(points, steps),
         artifacts=[*FIELD_GUIDE, "fieldguide/marks.json", "fieldguide/report.json"],
-        command="python -m analyses.size_quality" + options(pretraining, steps, limit),
+        command="python -m analyses.size_quality" + options(pretraining, steps, limit, names),
         output=output,
     ))  # fmt: skip
 
 
-def options(pretraining: int, steps: int, limit: int) -> str:
+def options(pretraining: int, steps: int, limit: int, sizes: list[str]) -> str:
     """What must be given on the command line to get these numbers, where they are not its own."""
-    given = {"pretraining": (pretraining, 2000), "steps": (steps, 200), "limit": (limit, 400)}
-    return "".join(f" --{name} {value}" for name, (value, usual) in given.items() if value != usual)
+    given = {"pretraining": (pretraining, 6000), "steps": (steps, 200), "limit": (limit, 400)}
+    other = [f" --sizes {size}" for size in sizes] if sizes != [*SIZES] else []
+    return "".join([f" --{name} {value}" for name, (value, usual) in given.items() if value != usual] + other)
 
 
 def point(size: Size, folder: Path, pretraining: int, steps: int, limit: int) -> dict[str, Any]:
@@ -96,7 +126,7 @@ def point(size: Size, folder: Path, pretraining: int, steps: int, limit: int) ->
 
 
 def pretrained(size: Size, folder: Path, steps: int) -> None:
-    """The small field guide in `folder`, built where it is not there; UsageError where another one lies there."""
+    """The field guide of this size in `folder`, built where it is missing; UsageError where another one is there."""
     from workbench.errors import UsageError
     from workbench.fieldguide.build import build
     from workbench.fieldguide.pretraining import PretrainingConfig
@@ -144,11 +174,11 @@ def teacher_two_hop() -> float:
 
 def numbers(points: list[dict[str, Any]], steps: int) -> dict[str, Any]:
     """What the caption says of the points."""
-    small = [one for one in points if not one["shipped"]]
+    others = [one for one in points if not one["shipped"]]
     own = next(one for one in points if one["shipped"])
     return {
         "sizes": len(points),
-        "pretraining": small[0]["pretraining"],
+        "pretraining": others[0]["pretraining"],
         "pretraining_shipped": own["pretraining"],
         "steps": steps,
         "queries": steps * batch_size(),

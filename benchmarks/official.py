@@ -108,8 +108,8 @@ def decode(options: argparse.Namespace, ours: Ours, theirs: Peer, shape: data.Sh
     theirs.ask("prompts", texts=texts)
     mine = ours.decode(tokens)
     together = theirs.ask("decode_together", tokens=tokens)
-    same_texts(mine, theirs.ask("decode", tokens=tokens), options.dtype)
-    same_texts(mine, together, options.dtype)
+    same = same_texts(mine, theirs.ask("decode", tokens=tokens), options)
+    same_texts(mine, together, options)
     if any(len(text.split()) != tokens for text in mine):
         raise SystemExit(f"a text ended before {tokens} tokens: its decoding would be measured too cheap")
     alone, all_at_once = (
@@ -123,7 +123,7 @@ def decode(options: argparse.Namespace, ours: Ours, theirs: Peer, shape: data.Sh
         ),
         Contender(alone, lambda: theirs.ask("decode", tokens=tokens), count * tokens, warm_up=False),
     ]
-    more = {"texts": count, "tokens each": tokens}
+    more = {"texts": count, "tokens each": tokens, "decoded the same by both": same}
     bars = [Bar("ours", alone, least=15.0)]
     return measure(
         f"official_decode{suffix(options)}", "tokens", contenders, options.repeats, bars, **setting, **more
@@ -209,18 +209,27 @@ def agree(ours: Any, theirs: Any, tolerance: float) -> None:
         raise SystemExit(f"the sides do not do the same: {apart:.2g} apart, where {tolerance:g} is allowed")
 
 
-def same_texts(ours: list[str], theirs: list[str], dtype: str) -> None:
-    """Greedy texts are equal in float32; bfloat16 rounds two close tokens either way, and is not asked."""
-    differing = sum(mine != other for mine, other in zip(ours, theirs, strict=True))
-    if differing and dtype == "float32":
+def same_texts(ours: list[str], theirs: list[str], options: argparse.Namespace) -> int:
+    """How many greedy texts are equal: all, in float32 on a CPU, and SystemExit where one differs.
+
+    In bfloat16, and with a GPU's sums in other orders, close tokens fall either way and a text goes on from there: half
+    of the texts must begin with the same word.
+    """
+    pairs = list(zip(ours, theirs, strict=True))
+    same = sum(mine == other for mine, other in pairs)
+    begin = sum(mine.split()[:1] == other.split()[:1] for mine, other in pairs)
+    exact = options.dtype == "float32" and options.device == "cpu"
+    if (exact and same < len(pairs)) or 2 * begin < len(pairs):
         raise SystemExit(
-            f"{differing} of {len(ours)} texts were decoded differently: the sides do not do the same"
+            f"{len(pairs) - same} of {len(pairs)} texts were decoded differently: the sides do not do the same"
         )
+    return same
 
 
 def suffix(options: argparse.Namespace) -> str:
-    """Behind a report's name where it is not of float32, whose reports stay beside it."""
-    return "" if options.dtype == "float32" else f"_{options.dtype}"
+    """Behind a report's name where it is not of float32 on a CPU, whose reports stay beside it."""
+    place = "" if options.device == "cpu" else "_gpu"
+    return place if options.dtype == "float32" else f"{place}_{options.dtype}"
 
 
 @contextmanager

@@ -30,6 +30,7 @@ class Shape:
     key_value_heads: int = 3
     intermediate: int = 1152
     vocabulary: int = 8192
+    head: int = 64
     specials: int = 10
 
     def __str__(self) -> str:
@@ -39,9 +40,9 @@ class Shape:
 
 SIZES = {
     "small": Shape(),
-    "large": Shape(hidden=1024, layers=28, heads=16, key_value_heads=8, intermediate=3072, vocabulary=65536),
+    "large": Shape(1024, 28, heads=16, key_value_heads=8, intermediate=3072, vocabulary=151_936, head=128),
 }
-"""For two cores, and for a GPU: the second is about Qwen3-0.6B."""
+"""For two cores, and for a GPU: the second is as large as Qwen3-0.6B."""
 
 
 def write(folder: Path, shape: Shape, dtype: str = "float32") -> Path:
@@ -74,7 +75,7 @@ def write(folder: Path, shape: Shape, dtype: str = "float32") -> Path:
 
 def weights(shape: Shape, draw: torch.Generator | None) -> dict[str, Tensor]:
     """The base model's tensors, wide enough that its greedy tokens differ; empty of values where `draw` is None."""
-    size = shape.hidden // shape.heads
+    size = shape.head
     queries, keys = shape.heads * size, shape.key_value_heads * size
     linear = {
         "self_attn.q_proj": (queries, shape.hidden),
@@ -113,7 +114,7 @@ def config(shape: Shape, vocabulary: int, dtype: str) -> dict[str, object]:
         "num_hidden_layers": shape.layers,
         "num_attention_heads": shape.heads,
         "num_key_value_heads": shape.key_value_heads,
-        "head_dim": shape.hidden // shape.heads,
+        "head_dim": shape.head,
         "intermediate_size": shape.intermediate,
         "vocab_size": vocabulary,
         "max_position_embeddings": 1024,

@@ -154,12 +154,14 @@ def _time(seconds: float) -> str:
 
 
 def _plain(name: str) -> str:
-    return name.removesuffix("_bfloat16")
+    return name.removesuffix("_bfloat16").removesuffix("_gpu")
 
 
 def _title(name: str) -> str:
-    known = TITLES.get(_plain(name), name)
-    return known if name == _plain(name) else f"{known} (bfloat16)"
+    """The benchmark's, with what it was measured in where that is not float32 on a CPU."""
+    plain = _plain(name)
+    variant = name.removeprefix(plain).strip("_").replace("_", ", ").replace("gpu", "GPU")
+    return TITLES.get(plain, plain) + (f" ({variant})" if variant else "")
 
 
 def parser() -> argparse.ArgumentParser:

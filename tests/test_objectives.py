@@ -48,18 +48,22 @@ def test_chunks_change_neither_loss_nor_gradient(chunk, frozen):
     labels[1, 3:] = -100
     start = torch.randn(2, 5, 6)
     results = []
-    for size in (None, chunk):
+    for size in (0, None, chunk):
         hidden = start.clone().requires_grad_()
-        loss = reconstruction_loss(hidden, labels, head, chunk=size)
+        if size == 0:  # the reference: torch's own loss, and autograd's gradient of it
+            loss = torch.nn.functional.cross_entropy(head(hidden).flatten(0, 1), labels.flatten())
+        else:
+            loss = reconstruction_loss(hidden, labels, head, chunk=size)
         (3 * loss).backward()
         results.append((loss.item(), hidden.grad, head.weight.grad))
         head.zero_grad()
-    assert results[0][0] == pytest.approx(results[1][0], abs=1e-6)
-    torch.testing.assert_close(results[0][1], results[1][1], atol=1e-6, rtol=0)
-    if frozen:
-        assert results[1][2] is None
-    else:
-        torch.testing.assert_close(results[0][2], results[1][2], atol=1e-6, rtol=0)
+    for found in results[1:]:
+        assert results[0][0] == pytest.approx(found[0], abs=1e-6)
+        torch.testing.assert_close(results[0][1], found[1], atol=1e-6, rtol=0)
+        if frozen:
+            assert found[2] is None
+        else:
+            torch.testing.assert_close(results[0][2], found[2], atol=1e-6, rtol=0)
 
 
 def test_a_frozen_head_sees_every_position_once():

@@ -5,6 +5,7 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
+import typer
 
 from analyses import gem_ablations, llm2vec_gen_ablations, reasoning, safety, size_quality, training_curves
 from analyses.intervals import share, wilson
@@ -171,5 +172,12 @@ def test_a_field_guide_of_another_configuration_is_not_taken(tmp_path):
 
 
 def test_the_command_of_the_sizes_says_what_was_changed():
-    assert size_quality.options(2000, 200, 400) == ""
-    assert size_quality.options(50, 200, 4) == " --pretraining 50 --limit 4"
+    assert size_quality.options(6000, 200, 400, [*size_quality.SIZES]) == ""
+    assert size_quality.options(50, 200, 4, ["64x2"]) == " --pretraining 50 --limit 4 --sizes 64x2"
+
+
+def test_a_size_is_a_width_of_whole_heads_and_a_depth():
+    assert str(size_quality.Size.of("640x8")) == "640x8"
+    for wrong in ("640", "x8", "100x2", "64x0", "-64x2", "axb"):
+        with pytest.raises(typer.BadParameter, match="is no size"):
+            size_quality.Size.of(wrong)

@@ -2,6 +2,7 @@
 
 import json
 import xml.etree.ElementTree as ET
+from dataclasses import asdict
 
 import pytest
 
@@ -110,3 +111,15 @@ def test_the_figure_is_drawn_from_results_alone_and_the_same_again():
     shown = {"".join(part.itertext()).strip() for part in ET.fromstring(drawn).findall(".//{*}text")}
     assert {"work 0", "work 4", "texts", "seconds", "100"} <= shown
     assert draw(curves) == drawn
+
+
+def test_a_variant_stands_beside_the_benchmark_that_it_is_one_of(times):
+    one = json.loads(json.dumps(asdict(times)))
+    one |= {"ratios": {"ours": 3.0, "theirs": 1.0}, "judged": times.judged()}
+    names = ("plain_encode", "official_encode_gpu_bfloat16", "official_encode", "official_encode_gpu")
+    found = dict.fromkeys(names, one)
+    headings = [text[3:] for text in report.page(found).splitlines() if text.startswith("## ")]
+    beside = "Encoding, beside the official package"
+    assert headings[1:] == [
+        f"{beside} (GPU, bfloat16)", beside, f"{beside} (GPU)", "Encoding, beside a bare forward pass",
+    ]  # fmt: skip

@@ -144,6 +144,15 @@ def test_shapes_that_differ_are_other_answers():
         official.agree([float("nan")], [1.0], 1e-4)
 
 
+def test_a_gpu_may_choose_other_words_but_not_begin_with_them():
+    ours, theirs = ["w5 w6", "w7 w8"], ["w5 w9", "w8 w7"]
+    assert official.same_texts(ours, theirs, options("--device", "cuda")) == 0
+    assert official.same_texts(ours, ours, options()) == 2
+    for other in (options(), options("--device", "cuda", "--dtype", "bfloat16")):
+        with pytest.raises(SystemExit, match="2 of 2 texts were decoded differently"):
+            official.same_texts(ours, ["w1 w6", "w2 w8"], other)
+
+
 def test_where_the_package_is_absent_its_commands_are_shown(tmp_path):
     with (
         pytest.raises(SystemExit, match=f"no official package at {tmp_path}") as raised,

@@ -5,7 +5,7 @@ import torch
 
 from workbench.embedders.config import LLM2VecGenConfig
 from workbench.embedders.llm2vec_gen import LLM2VecGen
-from workbench.training import parts
+from workbench.training import llm2vec_gen, parts
 from workbench.training.batches import Batch, Examples
 from workbench.training.config import LLM2VecGenTraining
 from workbench.training.llm2vec_gen import TrainingStep
@@ -41,7 +41,7 @@ def trained(step, batch, scale=1.0):
 def test_parts_give_the_losses_and_gradients_of_the_whole(make_tiny, monkeypatch, recipe, limit):
     step, batch = subject(make_tiny("qwen3"), **recipe)
     whole, wanted = trained(step, batch, scale=0.5)
-    monkeypatch.setattr(parts, "positions_at_once", lambda device: limit)
+    monkeypatch.setattr(llm2vec_gen, "positions_at_once", lambda backbone: limit)
     losses, gradients = trained(step, batch, scale=0.5)
     torch.testing.assert_close(losses, whole, atol=1e-6, rtol=1e-6)
     for gradient, expected in zip(gradients, wanted, strict=True):
@@ -53,16 +53,15 @@ def test_no_gradients_are_taken_where_none_are_recorded(make_tiny, monkeypatch):
     step, batch = subject(make_tiny("llama"))
     with torch.no_grad():
         whole = step(**batch)
-        monkeypatch.setattr(parts, "positions_at_once", lambda device: 1)
+        monkeypatch.setattr(llm2vec_gen, "positions_at_once", lambda backbone: 1)
         losses = step(**batch)
     torch.testing.assert_close(torch.stack(losses), torch.stack(whole), atol=1e-6, rtol=1e-6)
     assert not losses.total.requires_grad
 
 
-def test_parts_lose_their_common_padding_and_keep_every_token(make_tiny, monkeypatch):
+def test_parts_lose_their_common_padding_and_keep_every_token(make_tiny):
     _, batch = subject(make_tiny("llama"))
-    monkeypatch.setattr(parts, "positions_at_once", lambda device: 27)
-    found = parts.split(Batch(**batch), vectors=5, query_share=0.5)
+    found = parts.split(Batch(**batch), vectors=5, query_share=0.5, limit=27)
     # a row costs 5 vectors, 6 response tokens and half of 6 query tokens: 14, so two rows reach 27
     assert [len(part.targets) for part in found] == [2, 2, 2]
     assert [part.query_ids.shape[1] for part in found] == [6, 3, 2]
@@ -78,8 +77,9 @@ def _real(mask):
 
 def test_a_batch_that_fits_is_one_part(make_tiny):
     _, batch = subject(make_tiny("llama"))
-    (whole,) = parts.split(Batch(**batch), vectors=5, query_share=0.5)
-    assert torch.equal(whole.query_ids, batch["query_ids"])
+    (whole,) = parts.split(Batch(**batch), vectors=5, query_share=0.5, limit=84)
+    assert torch.equal(whole.query_ids, batch["query_ids"])  # six rows of 14, see above
+    assert len(parts.split(Batch(**batch), vectors=5, query_share=0.5, limit=70)) == 2
 
 
 def test_the_graph_of_a_part_is_gone_before_the_next_one(make_tiny, monkeypatch):

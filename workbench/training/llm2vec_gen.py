@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from workbench.backbone import Backbone, PaddedBatch
+from workbench.backbone.kernels import positions_at_once
 from workbench.backbone.likelihood import states_behind
 from workbench.embedders.artifact import CONFIG, load_embedder, save
 from workbench.embedders.config import LLM2VecGenConfig
@@ -105,7 +106,8 @@ class TrainingStep(nn.Module):
         whole = packs or self._backbone[0].sharded  # blocks that are spread run as often in every process
         if isinstance(batch, Batch) and not whole:
             share = QUERY_SHARE if special.lora is None else 1.0
-            parts = split(batch, len(special.tokens) + special.n_compression, share)
+            vectors = len(special.tokens) + special.n_compression
+            parts = split(batch, vectors, share, positions_at_once(self._backbone[0]))
         if len(parts) == 1 and here().count == 1:
             return self.losses(batch)
         rows, counted = counts_over_all(*counts_of(batch))

@@ -11,20 +11,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from workbench.backbone.kernels import positions_at_once
 from workbench.objectives import IGNORED
 from workbench.training.batches import Batch
 
 
-def split(batch: Batch, vectors: int, query_share: float) -> list[Batch]:
-    """Rows of a batch as parts of about the same size, each as wide as its own longest texts.
+def split(batch: Batch, vectors: int, query_share: float, limit: int) -> list[Batch]:
+    """Rows of a batch as parts of about `limit` positions, each as wide as its own longest texts.
 
     A row has `vectors` special tokens and soft prompts; a query's token counts `query_share` of one that gradients
     flow through.
     """
     rows, width = batch.query_ids.shape
     positions = vectors + batch.response_ids.shape[1] + width * query_share
-    fitting = ceil(positions_at_once(batch.query_ids.device) / positions)
+    fitting = ceil(limit / positions)
     if fitting >= rows:
         return [batch]
     count = -(-rows // fitting)
