@@ -61,10 +61,10 @@ def main(
 
 def sorts(reading: Any, response: str, layer: int) -> list[list[int]]:
     """For each special token and rank where its word stands: 0 query, 1 response alone, 2 neither, -1 no word."""
-    from workbench.lenses.reading import is_novel
+    from workbench.lenses.reading import is_novel, word_of
 
     def sort(token: str, is_control: bool) -> int:
-        if is_control or not any(letter.isalnum() for letter in token):
+        if is_control or not word_of(token):
             return -1
         if not is_novel(token, reading.text):
             return 0

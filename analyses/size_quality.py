@@ -1,8 +1,8 @@
 """Size against quality: field guides of several sizes, and what the same short LLM2Vec-Gen training makes of each.
 
     python -m analyses.size_quality                          # writes data/figures/size_quality.json; resumes
-    python -m analyses.size_quality --only-pretrain 640x8    # on a GPU, say: minutes there, hours on two cores
-    python -m analyses.size_quality --pretraining 2000 --sizes 64x2 --sizes 128x2 --sizes 256x3    # half an hour
+    python -m analyses.size_quality --sizes 64x2 --sizes 640x8
+    python -m analyses.size_quality --only-pretrain 640x8    # on another machine, say
 
 All are pretrained for as many steps as the shipped one, on its corpus and by its recipe. Each answers the same queries
 itself; every embedder has the same short budget. What was measured of a size lies in analyses/results/size_quality and
@@ -46,7 +46,7 @@ class Size(NamedTuple):
 
 
 SHIPPED = Size(512, 4)
-SIZES = ("64x2", "128x2", "256x3", "640x8")
+SIZES = ("64x2", "128x2", "256x3")
 """Beside the shipped one."""
 
 

@@ -1,10 +1,12 @@
 """All figures at once: what is measured anew and why, and that the measured numbers are what they say."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import typer
 
-from analyses import figures, neighbourhoods
+from analyses import figures, logit_lens, neighbourhoods
 from analyses.bootstrap import interval
 from analyses.latent_lens import hits, others
 from workbench.fieldguide.items import Item
@@ -85,3 +87,10 @@ def test_the_control_is_another_answer_to_the_same_kind_of_question():
     assert others(items)[:2] == [("Europe",), ("Europe",)]
     assert others(items)[2] == ("Europe",)
     assert others(items)[3] == ("Asia",)
+
+
+def test_bytes_and_signs_stand_in_no_text_and_control_tokens_are_no_words():
+    ranks = ["␣Kenya", "␣Nairobi", "␣gold", "⟨C3⟩", "␣!", "<|end|>", "␣⟨E2⟩"]
+    reading = SimpleNamespace(text="What is the capital of Kenya?", tokens=[[ranks]])
+    assert logit_lens.sorts(reading, "The capital is Nairobi.", 0) == [[0, 1, 2, -1, -1, -1, -1]]
+    assert logit_lens.counts(SimpleNamespace(**vars(reading), layers=[0]), "Nairobi") == [[1, 0, 2]]

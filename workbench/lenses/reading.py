@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 
 from workbench.errors import UsageError, WorkbenchError
 from workbench.files import atomic_path, named_if_damaged, parquet_errors
-from workbench.lenses.tokens import BYTE, SPACE, readable_tokens
+from workbench.lenses.tokens import BYTE, PART, SPACE, readable_tokens
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -201,14 +201,19 @@ def reading_of(
 
 
 def is_novel(token: str, text: str) -> bool:
-    """Whether a token's word does not occur in the text, in any case of letters.
+    """Whether a token's word does not occur in the text, in any case of letters; what is no word is never novel.
 
     A token that begins with a space (␣) occurs where a word of the text begins so, any other one wherever its letters
-    stand. What holds neither letter nor digit is no word, and never novel; nor are the bytes of half a character.
+    stand.
     """
-    word = _NO_WORD.sub(" ", BYTE.sub("", token).casefold()).strip()
+    word = word_of(token)
     start = " " if token.startswith(SPACE) else ""
     return bool(word) and start + word not in " " + _NO_WORD.sub(" ", text.casefold())
+
+
+def word_of(token: str) -> str:
+    """A token's letters and digits in lower case; empty where it holds none, as signs and bytes of half a character."""
+    return _NO_WORD.sub(" ", BYTE.sub("", PART.sub("", token)).casefold()).strip()
 
 
 def _has_shape(texts: list[list[list[str]]], shape: tuple[int, int, int]) -> bool:

@@ -15,20 +15,20 @@ PANELS = {"exam": "exam, right", "kept": "decoded facts kept", "two_hop": "two h
 
 
 def draw(results: dict[str, Any], width: float) -> Figure:
-    """Three panels over parameters on a logarithmic axis; the shipped model, trained for longer, is a diamond."""
+    """Three panels over parameters on a logarithmic axis; the shipped model is a diamond."""
     points = sorted(results["data"]["points"], key=lambda point: point["parameters"])
     narrow = width < style.NARROW
     figure = style.sheet(width, 1.45 * len(PANELS) if narrow else 1.6)
     shape = (len(PANELS), 1) if narrow else (1, len(PANELS))
     panels = list(figure.subplots(*shape, squeeze=False, sharey=True).ravel())
-    small = [point for point in points if not point["shipped"]]
+    others = [point for point in points if not point["shipped"]]
     own = [point for point in points if point["shipped"]]
     for axes, key in zip(panels, PANELS, strict=True):
         values = [point[key]["value"] for point in points]
         axes.plot([point["parameters"] for point in points], values, color=palette.muted(), linewidth=0.7,
                   linestyle=(0, (1, 2)))  # fmt: skip
-        at = [point["parameters"] for point in small]
-        intervals.upright(axes, at, [point[key] for point in small], colour=palette.OKABE_ITO[0])
+        at = [point["parameters"] for point in others]
+        intervals.upright(axes, at, [point[key] for point in others], colour=palette.OKABE_ITO[0])
         at = [point["parameters"] for point in own]
         intervals.upright(axes, at, [point[key] for point in own], colour=palette.OKABE_ITO[5], marker="D")
         axes.set_xscale("log")
@@ -50,14 +50,13 @@ def draw(results: dict[str, Any], width: float) -> Figure:
 FIGURE = PaperFigure(
     "size_quality",
     "Size against quality",
-    "{sizes} field guides of different size. Diamonds: the shipped one, whose pretraining was to take "
-    "{pretraining_shipped:,} steps; circles: smaller ones, pretrained for {pretraining:,} steps of the same "
-    "recipe, so the last rise is not of size alone. Every embedder had the same short training, {steps} steps on "
-    "{queries:,} queries with its own model's responses, without the closed-form alignment; the shipped embedder "
-    "has 2,000 steps. (a) Of the {exam:,} items of the exam, answered right by the model. (b) Of the facts that "
-    "the model itself answers right ({known_least} to {known_most}, not the same ones), those that the embedding "
-    "decodes to. (c) {two_hop} two-hop questions that find their passage first; dashed: the teacher, on the "
-    "question. Lines are 95 % Wilson intervals over questions; one training each.",
+    "{sizes} field guides of different size. Diamonds: the shipped one ({pretraining_shipped:,} steps of "
+    "pretraining); circles: others ({pretraining:,} steps of the same recipe). Every embedder had the same short "
+    "training, {steps} steps on {queries:,} queries with its own model's responses, without the closed-form "
+    "alignment; the shipped embedder has 2,000 steps. (a) Of the {exam:,} items of the exam, answered right by the "
+    "model. (b) Of the facts that the model itself answers right ({known_least} to {known_most}, not the same "
+    "ones), those that the embedding decodes to. (c) {two_hop} two-hop questions that find their passage first; "
+    "dashed: the teacher, on the question. Lines are 95 % Wilson intervals over questions; one training each.",
     "python -m analyses.size_quality",
     draw,
 )  # fmt: skip
