@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 HELPERS = {"runner", "wire", "memory", "report", "growth_figure", "__main__"}
-HELPERS |= {"official_model", "official_ours", "official_worker"}
+HELPERS |= {"official_model", "official_ours", "official_worker", "beside", "agreement"}
 NAMED = {"official"}
 """Run only where they are named: they need more than this project (its own docstring says what)."""
 

@@ -29,9 +29,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
+from benchmarks import beside
 from benchmarks import official_model as data
+from benchmarks.agreement import agree, same_texts
+from benchmarks.beside import shape_of, suffix, tolerance
 from benchmarks.official_ours import Ours
 from benchmarks.runner import Bar, Contender, MemoryReport, Report, measure
 from benchmarks.wire import Peer
@@ -47,7 +49,7 @@ INSTALL = """python3 -m venv {0}
 def run(options: argparse.Namespace) -> Iterator[Report | MemoryReport]:
     """The reports, one after the other."""
     with tempfile.TemporaryDirectory() as folder:
-        shape = data.Shape(**options.shape) if options.shape else data.SIZES[options.size]
+        shape = shape_of(options)
         checkpoint = str(data.write(Path(folder), shape, options.dtype))
         loaded = {"checkpoint": checkpoint, "threads": options.threads, "device": options.device}
         setting = {"model": str(shape), "dtype": options.dtype}
@@ -76,9 +78,8 @@ def encode(options: argparse.Namespace, ours: Ours, theirs: Peer, shape: data.Sh
     lengths = np.exp(draw.normal(np.log(16), 0.75, options.texts)).round().clip(4, 96).astype(int).tolist()
     texts = data.texts(lengths, shape.vocabulary, seed=1)
     mine = ours.encode(texts, size)
-    agree(
-        mine, theirs.ask("encode", texts=texts, batch_size=size, ordered=True, answer=True), options.tolerance
-    )
+    answers = theirs.ask("encode", texts=texts, batch_size=size, ordered=True, answer=True)
+    agree(mine, answers, tolerance(options))
 
     def their(batch_size: int | None, ordered: bool) -> Any:
         request = {"texts": texts, "batch_size": batch_size, "ordered": ordered, "answer": False}
@@ -139,8 +140,8 @@ def train(
         theirs.ask("batch", name=name, **batches[name])
         request = {"name": name, "steps": 2, "lr": options.lr}
         losses = ours.train(**request), theirs.ask("train", **request)
-        agree(np.array(losses[0]), losses[1], options.tolerance)
-        once = request | {"steps": 1}
+        agree(np.array(losses[0]), losses[1], tolerance(options))
+        once: dict[str, Any] = request | {"steps": 1}
         contenders = [
             Contender("ours", lambda once=once: ours.train(**once), 1, warm_up=False),
             Contender("official", lambda once=once: theirs.ask("train", **once), 1, warm_up=False),
@@ -199,39 +200,6 @@ def training_batches(shape: data.Shape, size: int) -> dict[str, dict[str, Any]]:
     return found
 
 
-def agree(ours: Any, theirs: Any, tolerance: float) -> None:
-    """A benchmark that compares different answers is worth nothing."""
-    mine, other = np.asarray(ours), np.asarray(theirs)
-    if mine.shape != other.shape:
-        raise SystemExit(f"the sides answer in other shapes: ours {mine.shape}, theirs {other.shape}")
-    apart = float(np.abs(mine - other).max() / np.abs(other).max())
-    if not apart <= tolerance:
-        raise SystemExit(f"the sides do not do the same: {apart:.2g} apart, where {tolerance:g} is allowed")
-
-
-def same_texts(ours: list[str], theirs: list[str], options: argparse.Namespace) -> int:
-    """How many greedy texts are equal: all, in float32 on a CPU, and SystemExit where one differs.
-
-    In bfloat16, and with a GPU's sums in other orders, close tokens fall either way and a text goes on from there: half
-    of the texts must begin with the same word.
-    """
-    pairs = list(zip(ours, theirs, strict=True))
-    same = sum(mine == other for mine, other in pairs)
-    begin = sum(mine.split()[:1] == other.split()[:1] for mine, other in pairs)
-    exact = options.dtype == "float32" and options.device == "cpu"
-    if (exact and same < len(pairs)) or 2 * begin < len(pairs):
-        raise SystemExit(
-            f"{len(pairs) - same} of {len(pairs)} texts were decoded differently: the sides do not do the same"
-        )
-    return same
-
-
-def suffix(options: argparse.Namespace) -> str:
-    """Behind a report's name where it is not of float32 on a CPU, whose reports stay beside it."""
-    place = "" if options.device == "cpu" else "_gpu"
-    return place if options.dtype == "float32" else f"{place}_{options.dtype}"
-
-
 @contextmanager
 def official(options: argparse.Namespace) -> Iterator[Peer]:
     """The official package in its interpreter; SystemExit with the commands that install it where it is absent."""
@@ -254,36 +222,16 @@ def our_process(options: argparse.Namespace) -> Iterator[Peer]:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    found = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    kinds, cuda = ["encode", "decode", "train", "memory"], torch.cuda.is_available()
-    place = os.environ.get("WORKBENCH_OFFICIAL", DEFAULT)
+    found = beside.parser(__doc__, repeats=5, texts=1000, decode_texts=16)
+    kinds, place = ["encode", "decode", "train", "memory"], os.environ.get("WORKBENCH_OFFICIAL", DEFAULT)
     found.add_argument("--official", default=place, help="its virtual environment; else $WORKBENCH_OFFICIAL")
     found.add_argument("--only", nargs="+", choices=kinds, default=kinds)
     found.add_argument("--steps", nargs="+", choices=list(STEPS), default=list(STEPS))
-    found.add_argument("--size", choices=list(data.SIZES), default="large" if cuda else "small")
-    found.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
-    found.add_argument("--device", default="cuda" if cuda else "cpu")
-    found.add_argument("--threads", type=int, default=torch.get_num_threads())
-    found.add_argument("--repeats", type=int, default=5)
     found.add_argument("--memory-repeats", type=int, default=2)
-    found.add_argument("--batch-size", type=int, default=32)
-    found.add_argument("--texts", type=int, default=1000)
     found.add_argument("--encode-batch", type=int, default=32)
-    found.add_argument("--decode-texts", type=int, default=16)
-    found.add_argument("--tokens", type=int, default=64)
     found.add_argument("--lr", type=float, default=3e-4)
-    found.set_defaults(shape={})
     return found
 
 
-def main() -> None:
-    """Print and save every report as soon as it is there."""
-    options = parser().parse_args()
-    options.tolerance = 1e-4 if options.dtype == "float32" else 3e-2
-    for report in run(options):
-        print(report.table())
-        print(report.save(), flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    beside.publish(run(parser().parse_args()))

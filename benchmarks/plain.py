@@ -23,8 +23,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks import beside
 from benchmarks import official_model as data
-from benchmarks.official import agree, same_texts, suffix
+from benchmarks.agreement import agree, same_texts
+from benchmarks.beside import shape_of, suffix, tolerance
 from benchmarks.runner import Bar, Contender, Report, measure
 from workbench.decoding.decode import decode
 from workbench.embedders.llm2vec_gen import LLM2VecGen
@@ -42,7 +44,7 @@ class Inputs(NamedTuple):
 def run(options: argparse.Namespace) -> Iterator[Report]:
     """The reports, one after the other."""
     torch.set_num_threads(options.threads)
-    shape = data.SIZES[options.size] if not options.shape else data.Shape(**options.shape)
+    shape = shape_of(options)
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = data.write(Path(folder), shape, options.dtype)
         embedder = load_checkpoint(checkpoint, device=options.device, dtype=options.dtype)
@@ -70,7 +72,7 @@ def encoding(options: argparse.Namespace, embedder: LLM2VecGen, shape: data.Shap
     hidden = torch.cat(bare())[:, -embedder.module.n_compression :]
     order = sorted(range(len(texts)), key=lambda row: lengths[row], reverse=True)
     embedding = embedder.module.project(hidden).embedding.detach().cpu().numpy()
-    agree(np.asarray(embedder.encode(texts, batch_size=size))[order], embedding, options.tolerance)
+    agree(np.asarray(embedder.encode(texts, batch_size=size))[order], embedding, tolerance(options))
     contenders = [
         Contender("ours: encode", lambda: embedder.encode(texts, batch_size=size), len(texts)),
         Contender("bare forward", bare, len(texts)),
@@ -179,29 +181,8 @@ def wait() -> None:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    found = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    cuda = torch.cuda.is_available()
-    found.add_argument("--size", choices=list(data.SIZES), default="large" if cuda else "small")
-    found.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
-    found.add_argument("--device", default="cuda" if cuda else "cpu")
-    found.add_argument("--threads", type=int, default=torch.get_num_threads())
-    found.add_argument("--repeats", type=int, default=7)
-    found.add_argument("--texts", type=int, default=384)
-    found.add_argument("--batch-size", type=int, default=32)
-    found.add_argument("--decode-texts", type=int, default=32)
-    found.add_argument("--tokens", type=int, default=64)
-    found.set_defaults(shape={})
-    return found
-
-
-def main() -> None:
-    """Print and save every report as soon as it is there."""
-    options = parser().parse_args()
-    options.tolerance = 1e-4 if options.dtype == "float32" else 3e-2
-    for report in run(options):
-        print(report.table())
-        print(report.save(), flush=True)
+    return beside.parser(__doc__, repeats=7, texts=384, decode_texts=32)
 
 
 if __name__ == "__main__":
-    main()
+    beside.publish(run(parser().parse_args()))
