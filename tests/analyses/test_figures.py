@@ -10,7 +10,7 @@ from analyses import figures, logit_lens, neighbourhoods
 from analyses.bootstrap import interval
 from analyses.latent_lens import hits, others
 from workbench.fieldguide.items import Item
-from workbench.figures.paper.registry import figure_named
+from workbench.figures.paper.registry import FIGURES, figure_named
 from workbench.figures.paper.results import write_results
 
 
@@ -38,6 +38,18 @@ def test_a_script_that_fails_ends_the_run_with_its_code():
         figures.measure("python -c 'raise SystemExit(3)'")
     assert ended.value.exit_code == 3
     figures.measure("python -c pass")
+
+
+def test_scripts_that_keep_rows_are_told_to_measure_anew(monkeypatch):
+    called = []
+    monkeypatch.setattr(figures.subprocess, "run", lambda command, **_: called.append(command[3:]) or SimpleNamespace(
+        returncode=0
+    ))  # fmt: skip
+    for fresh in (False, True):
+        for command in (*figures.KEEPING, "python -m analyses.safety"):
+            figures.measure(command, fresh)
+    assert called == [[], [], [], ["--fresh"], ["--fresh"], []]
+    assert set(figures.KEEPING) <= {figure.command for figure in FIGURES}
 
 
 def test_an_interval_is_that_of_the_mean():
