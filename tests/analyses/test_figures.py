@@ -105,4 +105,4 @@ def test_bytes_and_signs_stand_in_no_text_and_control_tokens_are_no_words():
     ranks = ["␣Kenya", "␣Nairobi", "␣gold", "⟨C3⟩", "␣!", "<|end|>", "␣⟨E2⟩"]
     reading = SimpleNamespace(text="What is the capital of Kenya?", tokens=[[ranks]])
     assert logit_lens.sorts(reading, "The capital is Nairobi.", 0) == [[0, 1, 2, -1, -1, -1, -1]]
-    assert logit_lens.counts(SimpleNamespace(**vars(reading), layers=[0]), "Nairobi") == [[1, 0, 2]]
+    assert logit_lens.counts(SimpleNamespace(**vars(reading), layers=[0]), "Paris") == [[1, 0, 2]]
