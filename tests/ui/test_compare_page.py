@@ -131,7 +131,7 @@ def test_a_click_on_either_map_looks_at_the_text_and_a_lasso_selects_it_on_both(
         import streamlit as st
 
         from workbench.ui import compare
-        from workbench.ui.neighbourhoods.map import take
+        from workbench.ui.neighbourhoods.controls import take
 
         if st.session_state.pop("lasso", False):
             take(event, key)

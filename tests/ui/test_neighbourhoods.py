@@ -15,9 +15,9 @@ from workbench.atlas.named import Named
 from workbench.atlas.points import of_atlas
 from workbench.atlas.sample import Sample
 from workbench.errors import FingerprintMismatch, UsageError
-from workbench.ui.neighbourhoods import Source, chosen, focus
+from workbench.ui.neighbourhoods import Source, focus
 from workbench.ui.neighbourhoods import selection as picks
-from workbench.ui.neighbourhoods.map import encircled, take
+from workbench.ui.neighbourhoods.controls import encircled, picked, take
 
 
 def source_of(atlas, own=reading, **changes) -> Source:
@@ -290,18 +290,18 @@ def test_of_many_texts_only_those_with_the_words_are_listed(tiny_atlas, monkeypa
 
 
 @pytest.mark.parametrize(
-    ("event", "row"),
+    ("event", "rows"),
     [
-        (None, None),
-        ({"selection": {"points": []}}, None),
-        ({"selection": {"points": [{"curve_number": 4}]}}, None),
-        ({"selection": {"points": [{"customdata": 3}, {"customdata": 5}]}}, 5),
-        ({"selection": {"points": [{"customdata": [7]}]}}, 7),
-        ({"selection": {"points": [{"customdata": -1}]}}, -1),
+        (None, []),
+        ({"selection": {"points": []}}, []),
+        ({"selection": {"points": [{"curve_number": 4}]}}, []),
+        ({"selection": {"points": [{"customdata": 3}, {"customdata": 5}]}}, [3, 5]),
+        ({"selection": {"points": [{"customdata": [7]}]}}, [7]),
+        ({"selection": {"points": [{"customdata": -1}]}}, [-1]),
     ],
 )
-def test_a_selection_names_the_row_clicked_last(event, row):
-    assert chosen(event) == row
+def test_a_selection_names_its_rows(event, rows):
+    assert picked(event) == rows
 
 
 def test_a_lasso_selects_and_a_click_looks(monkeypatch):

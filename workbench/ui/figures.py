@@ -68,15 +68,11 @@ def frame(table: Table) -> pd.DataFrame:
     return pd.DataFrame([list(row) for row in table.rows], columns=list(table.header))
 
 
-def _spaced(name: str) -> str:
-    return name.replace("_", " ")
-
-
 def _choose(titles: Mapping[str, str]) -> tuple[str, str, str]:
     """Which figure, for which venue, how wide; all three are in the URL."""
     names = list(titles)
     left, middle, right = st.columns([4, 2, 2], vertical_alignment="bottom")
-    name = left.selectbox("Figure", names, key="figure", bind="query-params", format_func=_spaced)
+    name = left.selectbox("Figure", names, key="figure", bind="query-params", format_func=parts.spaced)
     venue = middle.selectbox("Venue", list(VENUES), key="venue", bind="query-params", format_func=str.upper)
     width = right.segmented_control(
         "Width", ["page", "column"], default="page", key="width", bind="query-params", required=True

@@ -169,6 +169,11 @@ def note(text: str) -> str:
     return f'<p class="wb-note">{escape(text)}</p>'
 
 
+def spaced(name: str) -> str:
+    """A column's or a figure's name as words."""
+    return name.replace("_", " ")
+
+
 def cosine(value: float) -> str:
     """A cosine in two digits, with a real minus sign and no minus zero."""
     return f"{value + 0.0:.2f}".replace("-0.00", "0.00").replace("-", "−")

@@ -15,8 +15,7 @@ from workbench.figures.pair import pair_map
 from workbench.figures.prints.pair import pair_print
 from workbench.ui import parts, prints, state
 from workbench.ui.compare.source import Pair, Side
-from workbench.ui.neighbourhoods import selection
-from workbench.ui.neighbourhoods.map import DRAGS, take
+from workbench.ui.neighbourhoods import controls, selection
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,20 +39,13 @@ def draw(pair: Pair, own: tuple[Readings, Readings] | None, at: int | None, rows
     ]
     around = None if pair.around is None else np.concatenate([laid.coords for laid in pair.around])
     figure = pair_map(*sides, around=around, dark=state.is_dark())
-    figure.update_layout(dragmode=DRAGS[drag])
-    st.plotly_chart(
-        figure,
-        width="stretch",
-        key=CHART,
-        on_select=lambda: take(st.session_state.get(CHART), pair.key),
-        selection_mode=("points", "box", "lasso"),
-        alt=f"Two maps of {len(pair.texts):,} texts: {pair.left.name}, and {pair.right.name}.",
-        config={"displaylogo": False, "scrollZoom": True, "modeBarButtonsToRemove": ["autoScale2d"]},
-    )
+    alt = f"Two maps of {len(pair.texts):,} texts: {pair.left.name}, and {pair.right.name}."
+    controls.chart(figure, drag, CHART, pair.key, alt)
     kept = f"{pair.left_map.kept:.0%}", f"{pair.right_map.kept:.0%}"
     says = KEEPS.format(name=pair.left.name, other=pair.right.name, left=kept[0], right=kept[1])
     parts.show(parts.note(says))
-    _selected(pair, rows)
+    controls.selection_bar(pair.key, rows)
+    controls.selected_table(rows, lambda: table(pair, rows), ", on both sides")
     prints.figure_of(
         lambda: pair_print(*sides, around=around, says=says), "two-maps", label="Both maps as a figure"
     )
@@ -85,20 +77,12 @@ def _controls(pair: Pair) -> tuple[Colouring, str]:
     names = [*pair.texts.metadata, SHARED]
     if st.session_state.get(SHADE) not in (None, *names):  # of other texts
         st.session_state.pop(SHADE)
-    with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
-        options: dict[str, Any] = {"key": SHADE, "bind": "query-params", "format_func": _spaced}
-        if len(names) <= 4:
-            name = st.segmented_control("Colour", names, default=names[0], required=True, **options)
-        else:
-            name = st.selectbox("Colour", names, width=220, **options)
-        drag = st.segmented_control(
-            "Drag to", list(DRAGS), default="move", key="drag", bind="query-params", required=True,
-            help="Move: click a point to read it on both sides. Lasso, box: drag around points to select them.",
-        )  # fmt: skip
+    help = "Move: click a point to read it on both sides. Lasso, box: drag around points to select them."
+    name, drag = controls.choose(names, SHADE, help)
     if name == SHARED:
         shared = pair.comparison.overlap.per_text
         return Colouring(SHARED, [SHARED] * len(pair.texts), shared), drag
-    return colouring(name or names[0], pair.texts.metadata[name or names[0]]), drag
+    return colouring(name, pair.texts.metadata[name]), drag
 
 
 def _side(
@@ -116,8 +100,8 @@ def _side(
     if at is not None:
         near = [points.rows[hit.id] for hit in neighbours(points, own, at, pair.comparison.overlap.k)]
     data = MapData(
-        points.texts, colours.groups, [""] * len(points), points.coords, spot, colours.numbers, _spaced(colours.name),
-        (OTHER, NONE),
+        points.texts, colours.groups, [""] * len(points), points.coords, spot, colours.numbers,
+        parts.spaced(colours.name), (OTHER, NONE),
     )  # fmt: skip
     return side.name, data, Marks(at, near, rows)
 
@@ -128,24 +112,3 @@ def neighbours(points: Points, own: Readings | None, at: int, k: int) -> list[An
     hits = points.near(np.asarray(vector), k + 1)
     mine = None if at == OWN else points.ids[at]
     return [hit for hit in hits if hit.id != mine][:k]
-
-
-def _selected(pair: Pair, rows: selection.Rows) -> None:
-    history, key = selection.history(pair.key), pair.key
-    small: dict[str, Any] = {"type": "tertiary", "args": (key,)}
-    with st.container(horizontal=True, gap="small", vertical_alignment="center"):
-        st.button("Undo", icon=":material/undo:", on_click=selection.undo, disabled=not history.past, **small)
-        st.button(
-            "Redo", icon=":material/redo:", on_click=selection.redo, disabled=not history.future, **small
-        )
-        st.button(
-            "Select none", on_click=selection.choose, type="tertiary", args=(key, ()), disabled=not rows
-        )
-    if rows:
-        if not selection.in_link(rows):
-            parts.show(parts.note("This selection is too large for the link: it stays with this session."))
-        parts.table_of(lambda: table(pair, rows), "selection", f"{len(rows):,} selected texts, on both sides")
-
-
-def _spaced(name: str) -> str:
-    return name.replace("_", " ")

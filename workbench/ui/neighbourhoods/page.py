@@ -10,7 +10,16 @@ import streamlit as st
 from workbench.decoding.trust import Readings
 from workbench.figures.map import OWN
 from workbench.ui import parts, state
-from workbench.ui.neighbourhoods import clusters, directions, focus, map, reading, selection, sources
+from workbench.ui.neighbourhoods import (
+    clusters,
+    controls,
+    directions,
+    focus,
+    map,
+    reading,
+    selection,
+    sources,
+)
 from workbench.ui.neighbourhoods.source import Source, Sources
 
 LEDE = (
@@ -42,7 +51,7 @@ def page(opened: Sources) -> None:
         rows = selection.selected(source.key, len(source.points))
     left, right = st.columns([8, 5], gap="medium")
     with left:
-        chosen = map.controls(source.points)
+        chosen = map.choose(source.points)
     with right:
         panel = st.segmented_control(
             "Beside the map", PANELS, default=PANELS[0], key="panel", bind="query-params", required=True
@@ -113,33 +122,13 @@ def _panel(
 
 def _selected(source: Source, rows: selection.Rows, let: list[int] | None) -> None:
     """The selection with undo and redo, as a table; below it the whole map as one."""
-    history, key = selection.history(source.key), source.key
-    with st.container(horizontal=True, gap="small", vertical_alignment="center"):
-        small: dict[str, Any] = {"type": "tertiary"}
-        st.button(
-            "Undo",
-            icon=":material/undo:",
-            on_click=selection.undo,
-            args=(key,),
-            disabled=not history.past,
-            **small,
+    bar = controls.selection_bar(source.key, rows)
+    if let is not None:
+        label = f"Select the {len(let):,} texts that fit the filter"
+        bar.button(
+            label, type="tertiary", on_click=selection.choose, args=(source.key, let), disabled=not let
         )
-        st.button(
-            "Redo",
-            icon=":material/redo:",
-            on_click=selection.redo,
-            args=(key,),
-            disabled=not history.future,
-            **small,
-        )
-        st.button("Select none", on_click=selection.choose, args=(key, ()), disabled=not rows, **small)
-        if let is not None:
-            label = f"Select the {len(let):,} texts that fit the filter"
-            st.button(label, on_click=selection.choose, args=(key, let), disabled=not let, **small)
-    if rows:
-        if not selection.in_link(rows):
-            parts.show(parts.note("This selection is too large for the link: it stays with this session."))
-        parts.table_of(lambda: _frame(source, rows), "selection", f"{len(rows):,} selected texts")
+    controls.selected_table(rows, lambda: _frame(source, rows))
     parts.table_of(
         lambda: _frame(source, range(len(source.points)) if let is None else let), "map", "The map as a table"
     )
