@@ -78,6 +78,19 @@ def read_json(path: Path | str) -> Any:
     return parse_json(Path(path).read_bytes(), str(path))
 
 
+def read_settings(path: Path | str, otherwise: str, schema: int | None = None) -> dict[str, Any]:
+    """The object in a JSON file, of this schema where it has one.
+
+    Raises WorkbenchError as `parse_json`, where it is no object ("PATH `otherwise`: ..."), and for another schema.
+    """
+    values = read_json(path)
+    if not isinstance(values, dict):
+        raise WorkbenchError(f"{path} {otherwise}: it holds no settings by name")
+    if schema is not None and values.get("schema") != schema:
+        raise WorkbenchError(f"{path}: schema {values.get('schema')!r:.80}, but this version reads {schema}")
+    return values
+
+
 @contextmanager
 def parquet_errors(path: Path | str) -> Iterator[None]:
     """While open, whatever pyarrow says of a damaged or foreign file becomes one WorkbenchError that names it."""

@@ -148,7 +148,7 @@ def test_what_is_no_lifter_is_refused(saved, embedder, tmp_path, monkeypatch):
     with pytest.raises(UsageError, match=r"no lifter at .*nowhere"):
         load_lifter(embedder, tmp_path / "nowhere")
     save(embedder, tmp_path / "embedder")
-    with pytest.raises(UsageError, match="holds a llm2vec-gen embedder, which is no lifter"):
+    with pytest.raises(UsageError, match="holds a llm2vec-gen, which is no lifter"):
         load_lifter(embedder, tmp_path / "embedder")
     with pytest.raises(WorkbenchError, match="unknown method 'lifter'"):
         load_embedder(folder, backbone=embedder.backbone)

@@ -11,7 +11,8 @@ import pytest
 
 from workbench.errors import UsageError, WorkbenchError
 from workbench.evaluation.protocol import Interval, Score, interval
-from workbench.evaluation.results import Result, Run, read_run, versions, write_run
+from workbench.evaluation.results import LIBRARIES, Result, Run, read_run, write_run
+from workbench.libraries import versions
 
 
 def result(task="a", items=(0.0, 1.0, 1.0, 0.5), lower=False, data_hash="hash"):
@@ -36,7 +37,7 @@ def run(*results, embedder="e", fingerprint="f" * 64, suite=None):
         "workbench evaluate --task x",
         7,
         "2026-01-01",
-        versions(),
+        versions(LIBRARIES),
         list(results),
         suite,
     )

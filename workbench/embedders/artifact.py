@@ -16,6 +16,7 @@ from workbench.embedders.llm2vec_gen import LLM2VecGen
 from workbench.embedders.manifest import (
     CARD,
     CONFIG,
+    LIBRARIES,
     MODULES,
     SENTENCE_CONFIG,
     WEIGHTS,
@@ -23,13 +24,13 @@ from workbench.embedders.manifest import (
     check_weights,
     read_tensors,
     settings_of,
-    versions,
     write_folder,
 )
 from workbench.embedders.official import FILES, is_checkpoint, load_checkpoint
 from workbench.errors import FingerprintMismatch, UsageError, WorkbenchError
 from workbench.files import json_text, shipped
 from workbench.hub import HubAccess, fetch_command
+from workbench.libraries import versions
 
 SENTENCE_MODULE = "workbench.embedders.sentence.WorkbenchEmbedder"
 """The class with which sentence-transformers loads an artifact."""
@@ -70,7 +71,7 @@ def save(
             seeds=seeds or {},
             metrics=metrics or {},
             training=training or {},
-            libraries=versions(),
+            libraries=versions(LIBRARIES),
         )
 
     def beside(manifest: Manifest) -> dict[str, str]:

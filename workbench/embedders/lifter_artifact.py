@@ -3,26 +3,16 @@
 from pathlib import Path
 from typing import Any
 
-from workbench.embedders.artifact import check_fingerprint
 from workbench.embedders.base import Embedder
 from workbench.embedders.card import table
+from workbench.embedders.companion import Companion
 from workbench.embedders.config import LifterConfig
 from workbench.embedders.lifter import Lifter
-from workbench.embedders.manifest import (
-    CARD,
-    CONFIG,
-    WEIGHTS,
-    Manifest,
-    check_weights,
-    read_tensors,
-    settings_of,
-    versions,
-    write_folder,
-)
-from workbench.errors import FingerprintMismatch, UsageError
+from workbench.embedders.manifest import CARD, Manifest, settings_of
+from workbench.errors import UsageError
 from workbench.files import shipped
 
-METHOD = "lifter"
+LIFTER = Companion("lifter", "lifter", "workbench train lifter")
 
 _CARD = """---
 license: mit
@@ -87,28 +77,18 @@ def save_lifter(
 
     The same lifter gives the same bytes. Raises UsageError where `path` is a file.
     """
-    folder = Path(path)
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder} is a file; a lifter is saved into a folder")
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in lifter.state_dict().items()}
-
-    def about(weights: str) -> Manifest:
-        return Manifest(
-            method=METHOD,
-            backbone=embedder.backbone.id,
-            fingerprint={**embedder.backbone.fingerprint(), "embedder": embedder.fingerprint()},
-            config=lifter.config.to_dict(),
-            prompts={},
-            weights=weights,
-            dimension=lifter.config.dimension,
-            data_hash=data_hash,
-            seeds=seeds or {},
-            metrics=metrics or {},
-            training=training or {},
-            libraries=versions(),
-        )
-
-    return write_folder(folder, tensors, about, lambda manifest: {CARD: _card(manifest, embedder)})
+    return LIFTER.save(
+        lifter,
+        embedder,
+        path,
+        lambda manifest: {CARD: _card(manifest, embedder)},
+        config=lifter.config.to_dict(),
+        dimension=lifter.config.dimension,
+        data_hash=data_hash,
+        seeds=seeds or {},
+        metrics=metrics or {},
+        training=training or {},
+    )
 
 
 def load_lifter(embedder: Embedder, path: str | Path | None = None) -> Lifter:
@@ -118,15 +98,7 @@ def load_lifter(embedder: Embedder, path: str | Path | None = None) -> Lifter:
     there is no lifter at `path`, WorkbenchError where it is damaged.
     """
     folder = lifter_folder(embedder.method, path)
-    manifest = read_manifest(folder)
-    check_weights(folder, manifest)
-    where = f"the lifter {folder} (`workbench train lifter` makes one that does)"
-    fits, loaded = dict(manifest.fingerprint), embedder.fingerprint()
-    saved = fits.pop("embedder", "")
-    check_fingerprint(fits, embedder.backbone.fingerprint(), where)
-    if saved != loaded:
-        raise FingerprintMismatch(where, "embedder", saved, loaded)
-    tensors = read_tensors(folder / WEIGHTS)
+    manifest, tensors = LIFTER.read(embedder, folder)
     with settings_of(folder):
         lifter = Lifter(LifterConfig.from_dict(manifest.config))
         lifter.load_state_dict(tensors)
@@ -135,26 +107,19 @@ def load_lifter(embedder: Embedder, path: str | Path | None = None) -> Lifter:
 
 def lifter_folder(method: str, path: str | Path | None = None) -> Path:
     """Where the lifter is: at `path`, else the one that ships for a method. UsageError where there is none."""
-    if path is None:
-        try:
-            folder = shipped("lifters", method)
-        except UsageError as error:
-            raise UsageError(
-                f"{error}; `make lifter` makes the default's, `workbench train lifter` any other"
-            ) from error
-    else:
-        folder = Path(path).expanduser()
-    if not (folder / CONFIG).is_file():
-        raise UsageError(f"no lifter at {folder}: it is a folder that `workbench train lifter` wrote")
-    return folder
+    if path is not None:
+        return LIFTER.folder_at(path)
+    try:
+        return LIFTER.folder_at(shipped("lifters", method))
+    except UsageError as error:
+        raise UsageError(
+            f"{error}; `make lifter` makes the default's, `workbench train lifter` any other"
+        ) from error
 
 
 def read_manifest(folder: Path) -> Manifest:
     """What a lifter's folder says of it; UsageError where it holds something else."""
-    manifest = Manifest.read(folder)
-    if manifest.method != METHOD:
-        raise UsageError(f"{folder} holds a {manifest.method} embedder, which is no lifter")
-    return manifest
+    return LIFTER.manifest_in(folder)
 
 
 def _card(manifest: Manifest, embedder: Embedder) -> str:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from workbench.embedders.official import is_checkpoint
 from workbench.errors import UsageError, WorkbenchError
-from workbench.files import atomic_path, hash_file, json_text, named_if_damaged, read_json
+from workbench.files import atomic_path, hash_file, json_text, named_if_damaged, read_settings
 
 SCHEMA = 1
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
@@ -54,13 +53,7 @@ class Manifest:
             )
         if not path.is_file():
             raise UsageError(f"{folder} is no embedder: it has no {CONFIG}")
-        values = read_json(path)
-        if not isinstance(values, dict):
-            raise WorkbenchError(f"{path} is no embedder configuration: it holds no settings by name")
-        if values.get("schema") != SCHEMA:
-            raise WorkbenchError(
-                f"{path}: schema {values.get('schema')!r:.80}, but this version reads {SCHEMA}"
-            )
+        values = read_settings(path, "is no embedder configuration", SCHEMA)
         with named_if_damaged(path):
             return cls(**values)
 
@@ -141,14 +134,3 @@ def settings_of(folder: Path) -> Iterator[None]:
         raise WorkbenchError(
             f"{folder}: the saved tensors do not fit their configuration: {reason}"
         ) from error
-
-
-def versions() -> dict[str, str]:
-    """The versions of the libraries that an artifact records; "source" for one that is not installed."""
-    found = {}
-    for name in LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "source"
-    return found

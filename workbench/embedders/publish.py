@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from workbench.embedders.manifest import CONFIG, LAYOUT, WEIGHTS, Manifest
-from workbench.errors import UsageError, WorkbenchError
-from workbench.files import hash_file
+from workbench.embedders.manifest import LAYOUT, Manifest, check_weights
+from workbench.errors import UsageError
 from workbench.hub import hub_reachable
 
 
@@ -28,8 +27,7 @@ def push_to_hub(
     """
     source = Path(folder)
     manifest = Manifest.read(source)
-    if not (source / WEIGHTS).is_file() or hash_file(source / WEIGHTS) != manifest.weights:
-        raise WorkbenchError(f"{source / WEIGHTS} is missing or not the file that {CONFIG} was written for")
+    check_weights(source, manifest)
     if (source / manifest.backbone).is_dir():
         raise UsageError(
             f"{source}: its backbone is the local folder {manifest.backbone}, which nobody else can load; push the "

@@ -10,7 +10,8 @@ from workbench.evaluation.asked import Prompting
 from workbench.evaluation.jobs import Job
 from workbench.evaluation.protocol import interval
 from workbench.evaluation.readers import Reader, instructions_for
-from workbench.evaluation.results import Result, Run, versions
+from workbench.evaluation.results import LIBRARIES, Result, Run
+from workbench.libraries import versions
 
 
 def measure(
@@ -42,4 +43,4 @@ def measure(
         )
     date = datetime.now(UTC).isoformat(timespec="seconds")
     source = reader.source
-    return Run(source.name, source.fingerprint(), command, seed, date, versions(), results, suite)
+    return Run(source.name, source.fingerprint(), command, seed, date, versions(LIBRARIES), results, suite)

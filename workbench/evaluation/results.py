@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -139,17 +138,6 @@ def read_run(path: Path) -> Run:
             name: first[name] for name in ("embedder", "fingerprint", "command", "seed", "date", "suite")
         }
         return Run(**about, libraries=json.loads(first["libraries"]), results=results)
-
-
-def versions() -> dict[str, str]:
-    """The versions of the libraries that decide a score; "source" for one that is not installed."""
-    found = {}
-    for name in LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "source"
-    return found
 
 
 TEXTS = (

@@ -16,7 +16,7 @@ from workbench.backbone import Backbone
 from workbench.config import Config
 from workbench.embedders.artifact import check_fingerprint
 from workbench.errors import UsageError, WorkbenchError
-from workbench.files import named_if_damaged, read_json
+from workbench.files import named_if_damaged, read_settings
 from workbench.lenses.duplicates import NEAR, NearDuplicates
 
 SCHEMA = 1
@@ -67,13 +67,7 @@ class LatentIndex:
         path = folder / CONFIG
         if not path.is_file():
             raise UsageError(f"no index at {folder}: `workbench lens index` makes one")
-        values = read_json(path)
-        if not isinstance(values, dict):
-            raise WorkbenchError(f"{path} describes no index: it holds no settings by name")
-        if values.get("schema") != SCHEMA:
-            raise WorkbenchError(
-                f"{path}: schema {values.get('schema')!r:.80}, but this version reads {SCHEMA}"
-            )
+        values = read_settings(path, "describes no index", SCHEMA)
         try:
             with named_if_damaged(path):
                 index = cls(folder, IndexFacts.from_dict(values))

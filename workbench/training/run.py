@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workbench.errors import UsageError, WorkbenchError
-from workbench.files import atomic_path, read_json, write_json
+from workbench.errors import UsageError
+from workbench.files import atomic_path, read_settings, write_json
 
 COMPLETE = "complete"
 """A checkpoint without this file was interrupted while it was written."""
@@ -74,10 +74,7 @@ class Run:
 
     def settings(self) -> dict[str, Any]:
         """What the run was started with. Raises WorkbenchError for a record that is damaged."""
-        settings = read_json(self.record)
-        if not isinstance(settings, dict):
-            raise WorkbenchError(f"{self.record} is no record of a run: it holds no settings by name")
-        return settings
+        return read_settings(self.record, "is no record of a run")
 
     def mark_complete(self, step: int) -> None:
         """Say that the checkpoint of this step is whole."""

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from workbench.errors import UsageError, WorkbenchError
 from workbench.files import atomic_path, hash_bytes, hash_file, measured, shipped
+from workbench.libraries import versions
 
 KEYS = ("figure", "command", "artifacts", "libraries", "numbers", "data")
 FOLDER = "figures"
@@ -57,7 +57,7 @@ def write_results(
         "figure": name,
         "command": command or f"python -m analyses.{name}",
         "artifacts": {artifact: artifact_hash(artifact) for artifact in artifacts},
-        "libraries": {library: _version(library) for library in LIBRARIES},
+        "libraries": versions(LIBRARIES, "not installed"),
         "numbers": rounded(measured(numbers)),
         "data": rounded(measured(data)),
     }
@@ -103,10 +103,3 @@ def rounded(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [rounded(part) for part in value]
     return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
-
-
-def _version(library: str) -> str:
-    try:
-        return version(library)
-    except PackageNotFoundError:
-        return "not installed"
