@@ -1,5 +1,6 @@
 """All figures at once: what is measured anew and why, and that the measured numbers are what they say."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -22,10 +23,12 @@ def shipped_data(tmp_path, monkeypatch):
 
 
 def test_a_figure_is_measured_where_it_is_missing_stale_unreadable_or_asked_for(shipped_data):
-    figure = figure_named("attribution")
+    whole = figure_named("attribution")
+    figure = replace(whole, needs={}, caption="It shows nothing.")
     assert figures.why(figure, fresh=False) == "missing"
     path = write_results("attribution", data={}, numbers={}, artifacts=["corpus.jsonl"])
     assert figures.why(figure, fresh=False) == ""
+    assert figures.why(whole, fresh=False) == "unreadable", "its results lack what it needs"
     assert figures.why(figure, fresh=True) == "asked for"
     (shipped_data / "corpus.jsonl").write_text("another")
     assert figures.why(figure, fresh=False) == "stale"

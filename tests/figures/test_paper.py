@@ -11,6 +11,8 @@ from paper_results import SYNTHETIC
 from workbench.errors import UsageError, WorkbenchError
 from workbench.figures.paper import style
 from workbench.figures.paper.export import as_bytes
+from workbench.figures.paper.figure import PaperFigure
+from workbench.figures.paper.needs import Many, Maybe, Named
 from workbench.figures.paper.registry import FIGURES, figure_named
 from workbench.figures.paper.results import read_results
 from workbench.files import write_json
@@ -60,24 +62,62 @@ def test_captions_hold_their_numbers(name):
     assert "{" not in said.replace(str(results["numbers"].get("text")), "")
 
 
-def draw_and_say(figure, results, part, key):
-    figure.said(results)
-    if part == "data":
-        figure.drawn(results, WIDTHS[0])
-        figure.tabled(results)
-    pytest.fail(f"{figure.name} needs no {part}.{key}")
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_results_that_lack_something_are_refused_in_one_line(name):
     figure = figure_named(name)
+    figure.check(SYNTHETIC[name]())
     for part in ("data", "numbers"):
         for key in SYNTHETIC[name]()[part]:
             lacking = copy.deepcopy(SYNTHETIC[name]())
             del lacking[part][key]
             with pytest.raises(WorkbenchError) as told:
-                draw_and_say(figure, lacking, part, key)
-            assert f"lack {key}: `{figure.command}` measures them anew" in str(told.value)
+                figure.check(lacking)
+            assert f"lack {part}.{key}: `{figure.command}` measures them anew" in str(told.value)
+
+
+def needed(need, value):
+    """Of a value only what is declared as needed."""
+    match need:
+        case dict():
+            return {key: needed(part, value[key]) for key, part in need.items()}
+        case Many():
+            return [needed(need.of, one) for one in value]
+        case Named():
+            return {name: needed(need.of, one) for name, one in value.items()}
+        case Maybe():
+            return None if value is None else needed(need.of, value)
+    return value
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_declared_is_all_that_is_drawn(name):
+    figure, results = figure_named(name), SYNTHETIC[name]()
+    results["data"] = needed(figure.needs, results["data"])
+    figure.drawn(results, WIDTHS[0])
+    figure.tabled(results)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_values_of_another_kind_are_refused_in_one_line(name):
+    figure = figure_named(name)
+    for key in figure.needs:
+        results = SYNTHETIC[name]()
+        results["data"][key] = "nothing"
+        with pytest.raises(
+            WorkbenchError, match=rf"^the results of {name} do not fit \(data.{key} is 'nothing', not"
+        ):
+            figure.check(results)
+
+
+def test_a_mistake_in_a_drawing_is_no_fault_of_the_results():
+    def draw(results, width):
+        return results["data"]["rows"][0]["scroe"]
+
+    figure = PaperFigure("a", "A", "{n} rows.", "make a", draw, {"rows": Many({"score": float})})
+    results = {"data": {"rows": [{"score": 1.0}]}, "numbers": {"n": 1}}
+    figure.check(results)
+    with pytest.raises(KeyError, match="scroe"):
+        figure.drawn(results, 3.03)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -121,11 +161,23 @@ def test_results_are_read_with_one_clear_line(tmp_path):
     assert figure_named("gem_mask").results(path) == SYNTHETIC["gem_mask"]()
 
 
-def test_malformed_data_is_refused_in_one_line():
+def test_malformed_data_is_refused_as_it_is_read(tmp_path):
     results = SYNTHETIC["gem_mask"]()
-    results["data"]["applied"] = "nothing"
-    with pytest.raises(WorkbenchError, match=r"the results of gem_mask do not fit .*measures them anew"):
-        figure_named("gem_mask").drawn(results, 3.03)
+    results["data"]["applied"][2] = [1.0]
+    write_json(tmp_path / "gem_mask.json", results)
+    line = (
+        r"the results of gem_mask do not fit \(data.applied\[2\] has 1 values, not 7 values\): "
+        r"`python -m analyses.gem_mask` measures them anew"
+    )
+    with pytest.raises(WorkbenchError, match=line):
+        figure_named("gem_mask").results(tmp_path / "gem_mask.json")
+
+
+def test_a_number_of_the_caption_is_a_number_where_it_has_a_format():
+    results = SYNTHETIC["gem_mask"]()
+    results["numbers"]["leak"] = None
+    with pytest.raises(WorkbenchError, match=r"do not fit \(numbers.leak is None, not a number\)"):
+        figure_named("gem_mask").check(results)
 
 
 def test_the_style_is_undone_behind_it():

@@ -60,7 +60,7 @@ def test_a_figure_is_written_with_its_data_and_table(tmp_path, monkeypatch):
     results = SYNTHETIC["gem_mask"]()
     made = table.Table(["a_b", "n"], [["50 % & <i>", "−1"]])
     figure = registry.PaperFigure(
-        "gem_mask", "t", "{text}", "python -m x", figure_named("gem_mask").draw, lambda _: made
+        "gem_mask", "t", "{text}", "python -m x", figure_named("gem_mask").draw, {}, lambda _: made
     )
     written = write_figure(figure, results, tmp_path / "new", 3.03)
     assert [path.suffix for path in written] == [".pdf", ".svg", ".tex", ".md", ".json"]

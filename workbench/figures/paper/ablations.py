@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from workbench.figures import palette
 from workbench.figures.paper import intervals, style
 from workbench.figures.paper.figure import PaperFigure
+from workbench.figures.paper.needs import SHOWN, Like, Many
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -14,6 +15,14 @@ if TYPE_CHECKING:
 
 BLUE, ORANGE, GREEN = palette.OKABE_ITO[0], palette.OKABE_ITO[5], palette.OKABE_ITO[2]
 MEASURES = {"kept": "facts kept", "two_hop": "two hops", "one_hop": "one hop", "answer": "same answer"}
+
+ABLATION = dict.fromkeys(MEASURES, SHOWN)
+TOKEN_NEEDS = {"rows": Many({"setting": Like(r" [0-9]+$"), **ABLATION})}
+OBJECTIVE_NEEDS = {"rows": Many({"setting": str, **ABLATION})}
+MIX_NEEDS = {
+    "points": Many({"p": float, **dict.fromkeys(("kept", "neighbours", "perplexity", "accuracy"), SHOWN)}),
+    "before": {"perplexity": float, "accuracy": float},
+}
 
 
 def draw_tokens(results: dict[str, Any], width: float) -> Figure:
@@ -111,6 +120,7 @@ SPECIAL_TOKENS = PaperFigure(
     "{answer}. Lines are 95 % Wilson intervals over questions; another training may differ by more.",
     "python -m analyses.llm2vec_gen_ablations tokens",
     draw_tokens,
+    TOKEN_NEEDS,
 )  # fmt: skip
 
 OBJECTIVES = PaperFigure(
@@ -124,6 +134,7 @@ OBJECTIVES = PaperFigure(
     "alignment the embedding is a random projection of the soft prompts.",
     "python -m analyses.llm2vec_gen_ablations objectives",
     draw_objectives,
+    OBJECTIVE_NEEDS,
 )  # fmt: skip
 
 MIX_RATIO = PaperFigure(
@@ -137,4 +148,5 @@ MIX_RATIO = PaperFigure(
     "(Wilson) and dialogues (bootstrap); another training may differ by more.",
     "python -m analyses.gem_ablations mix",
     draw_mix,
+    MIX_NEEDS,
 )  # fmt: skip

@@ -9,6 +9,7 @@ import numpy as np
 from workbench.figures import palette
 from workbench.figures.paper import style
 from workbench.figures.paper.figure import PaperFigure
+from workbench.figures.paper.needs import Many, Maybe
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,6 +17,14 @@ if TYPE_CHECKING:
 
 LINEAR = 0.01
 MARKS = (-10.0, -1.0, -0.1, 0.0, 0.1, 1.0, 10.0)
+
+NEEDS = {
+    "labels": Many(str, "special"),
+    "tokens": Many(str, "decoded"),
+    "values": Many(Many(Maybe(float), "decoded"), "special"),
+    "predicted": Many(float, "effects"),
+    "real": Many(float, "effects"),
+}
 
 
 def draw(results: dict[str, Any], width: float) -> Figure:
@@ -76,4 +85,5 @@ FIGURE = PaperFigure(
     "special tokens shuffled {control:.3f} [{control_low:.3f}, {control_high:.3f}].",
     "python -m analyses.attribution",
     draw,
+    NEEDS,
 )  # fmt: skip

@@ -9,6 +9,7 @@ import numpy as np
 from workbench.figures import palette
 from workbench.figures.paper import style
 from workbench.figures.paper.figure import PaperFigure
+from workbench.figures.paper.needs import BOUNDS, Many, Named
 from workbench.figures.paper.table import Table
 
 if TYPE_CHECKING:
@@ -22,6 +23,13 @@ LEVELS = {
     "off the manifold": palette.OKABE_ITO[6],
 }
 HATCHES = {"high": "", "doubtful": "", "off the manifold": "////"}
+
+NEEDS = {
+    "values": {"score": {TRUE: Many(float), SHUFFLED: Many(float)}},
+    "threshold": float,
+    "auroc": Named(BOUNDS),
+    "levels": Named(dict.fromkeys(LEVELS, float)),
+}
 
 
 def draw(results: dict[str, Any], width: float) -> Figure:
@@ -116,5 +124,6 @@ FIGURE = PaperFigure(
     "that no text encodes to.",
     "python -m analyses.decode_trust",
     draw,
+    NEEDS,
     table,
 )  # fmt: skip

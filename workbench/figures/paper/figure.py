@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from string import Formatter
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import UsageError, WorkbenchError
 from workbench.figures.paper import style
+from workbench.figures.paper.needs import misfit
 from workbench.figures.paper.results import read_results, results_path
 from workbench.figures.paper.table import Table
 
@@ -31,6 +32,8 @@ class PaperFigure:
     command: str
     """What measures it."""
     draw: Callable[[Results, float], Figure]
+    needs: dict[str, Any]
+    """What it draws of the results' `data` (needs.py); what stands there besides is not looked at."""
     table: Callable[[Results], Table] | None = None
     """The same as a table, where that is of use in a paper."""
 
@@ -39,13 +42,18 @@ class PaperFigure:
             raise ValueError(f"a figure's name is also its script's: {self.name!r}")
 
     def results(self, path: Path | None = None) -> Results:
-        """Its results, from a file or the shipped data; UsageError with the command that measures them if none are."""
+        """Its results, from a file or the shipped data, checked.
+
+        Raises UsageError with the command that measures them if there are none, WorkbenchError as `check`.
+        """
         path = path or self.path()
         if not path.is_file():
             raise UsageError(
                 f"the figure {self.name} has no results at {path}: `{self.command}` measures them"
             )
-        return read_results(path, self.name)
+        results = read_results(path, self.name)
+        self.check(results)
+        return results
 
     def path(self) -> Path:
         """Where its results lie in the shipped data; they need not be there."""
@@ -55,29 +63,29 @@ class PaperFigure:
         """Whether its results are in the shipped data."""
         return self.path().is_file()
 
+    def check(self, results: Results) -> None:
+        """WorkbenchError in one line where results lack what the figure needs of them."""
+        wrong = misfit(self.needs, results["data"], "data") or misfit(
+            self._said, results["numbers"], "numbers"
+        )
+        if wrong is not None:
+            raise WorkbenchError(f"the results of {self.name} {wrong}: `{self.command}` measures them anew")
+
+    @property
+    def _said(self) -> dict[str, type]:
+        """The numbers that the caption needs, those with a format as numbers."""
+        fields = [(name, form) for _, name, form, _ in Formatter().parse(self.caption) if name]
+        return {name: object for name, _ in fields} | {name: float for name, form in fields if form}
+
     def drawn(self, results: Results, width: float) -> Figure:
-        """The figure, so many inches wide; WorkbenchError in one line where the results do not fit it."""
-        with style.applied(), _fitting(self):
+        """The figure, so many inches wide."""
+        with style.applied():
             return self.draw(results, width)
 
     def said(self, results: Results) -> str:
-        """The caption with its numbers; WorkbenchError in one line where one is missing."""
-        with _fitting(self):
-            return self.caption.format_map(results["numbers"])
+        """The caption with its numbers."""
+        return self.caption.format_map(results["numbers"])
 
     def tabled(self, results: Results) -> Table | None:
-        """The table, where there is one; WorkbenchError in one line where the results do not fit it."""
-        with _fitting(self):
-            return None if self.table is None else self.table(results)
-
-
-@contextmanager
-def _fitting(figure: PaperFigure) -> Iterator[None]:
-    """Turns what a drawing stumbles over in foreign results into one clear line."""
-    again = f"`{figure.command}` measures them anew"
-    try:
-        yield
-    except KeyError as error:
-        raise WorkbenchError(f"the results of {figure.name} lack {error.args[0]}: {again}") from error
-    except (TypeError, ValueError, IndexError, AttributeError) as error:
-        raise WorkbenchError(f"the results of {figure.name} do not fit ({error}): {again}") from error
+        """The table, where there is one."""
+        return None if self.table is None else self.table(results)

@@ -9,11 +9,18 @@ import numpy as np
 from workbench.figures import palette
 from workbench.figures.paper import style
 from workbench.figures.paper.figure import PaperFigure
+from workbench.figures.paper.needs import Many, Maybe, OneOf
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+NEEDS = {
+    "tokens": Many(str, "t"),
+    "special": Many(OneOf((0, 1)), "t"),
+    "declared": Many(Many(float, "t"), "t"),
+    "applied": Many(Many(Maybe(float), "t"), "t"),
+}
 PARTS = ("text", "special tokens", "suffix")
 
 
@@ -71,4 +78,5 @@ FIGURE = PaperFigure(
     "to the text ({gradient:.1g} at most, {through:.2g} where they are free).",
     "python -m analyses.gem_mask",
     draw,
+    NEEDS,
 )  # fmt: skip

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from workbench.figures import palette
 from workbench.figures.paper import style
 from workbench.figures.paper.figure import PaperFigure
+from workbench.figures.paper.needs import Many, OneOf
 from workbench.figures.paper.table import Table
 
 if TYPE_CHECKING:
@@ -22,6 +23,13 @@ COLOURS = {
 MARKS = {"high": "o", "doubtful": "D", "off the manifold": "X"}
 LINE = 0.115
 """Inches of a line of text."""
+
+NEEDS = {
+    "steps": Many(
+        {"share": float, "text": str, "cosine": float, "null": float, "score": float, "level": OneOf(COLOURS)}
+    ),
+    "threshold": float,
+}
 
 
 def draw(results: dict[str, Any], width: float) -> Figure:
@@ -96,5 +104,6 @@ FIGURE = PaperFigure(
     "the dashed line. {high} of the {between} blocks between the ends are “high”.",
     "python -m analyses.interpolation",
     draw,
+    NEEDS,
     table,
 )  # fmt: skip

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from workbench.figures import palette
 from workbench.figures.paper import style
 from workbench.figures.paper.figure import PaperFigure
+from workbench.figures.paper.needs import BOUNDS, Like, Many, Named
 from workbench.figures.paper.table import Table
 
 if TYPE_CHECKING:
@@ -16,6 +17,19 @@ if TYPE_CHECKING:
 ROW = 0.15
 """Inches of a row of a table."""
 LINES = ((palette.OKABE_ITO[0], "o-"), (palette.OKABE_ITO[6], "s--"))
+
+NEEDS = {
+    "tables": Many(
+        {
+            "text": str,
+            "labels": Many(str, "tokens"),
+            "snippets": Many(Like("«.*»"), "tokens"),
+            "cosines": Many(float, "tokens"),
+        }
+    ),
+    "layers": Many(int, "layers"),
+    "shares": Named(Many(BOUNDS, "layers"), 2),
+}
 
 
 def draw(results: dict[str, Any], width: float) -> Figure:
@@ -95,5 +109,6 @@ FIGURE = PaperFigure(
     "{other_mean:.2f} [{other_low:.2f}, {other_high:.2f}]. The layer is the one with the most answers.",
     "python -m analyses.latent_lens",
     draw,
+    NEEDS,
     table,
 )  # fmt: skip

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from workbench.figures import palette
 from workbench.figures.paper import style
 from workbench.figures.paper.figure import PaperFigure
+from workbench.figures.paper.needs import BOUNDS, Many, OneOf
 from workbench.figures.paper.table import Table
 
 if TYPE_CHECKING:
@@ -22,6 +23,21 @@ INKS = {0: palette.muted(), 1: palette.OKABE_ITO[0], NOVEL: palette.ink(), -1: p
 TINT = "#FBE3C8"
 LINES = (palette.OKABE_ITO[6], palette.OKABE_ITO[0], palette.OKABE_ITO[5])
 MARKS = ("s-", "o-", "D-")
+
+NEEDS = {
+    "tables": Many(
+        {
+            "text": str,
+            "labels": Many(str, "tokens"),
+            "tokens": Many(Many(str, "k"), "tokens"),
+            "sorts": Many(Many(OneOf(INKS), "k"), "tokens"),
+        }
+    ),
+    "layers": Many(int, "layers"),
+    "sorts": Many(str, 3),
+    "shares": Many(Many(BOUNDS, 3), "layers"),
+    "control": Many(BOUNDS, "layers"),
+}
 
 
 def draw(results: dict[str, Any], width: float) -> Figure:
@@ -104,5 +120,6 @@ FIGURE = PaperFigure(
     "{novel_high:.2f}] in neither. Signs and control tokens are no words.",
     "python -m analyses.logit_lens",
     draw,
+    NEEDS,
     table,
 )  # fmt: skip

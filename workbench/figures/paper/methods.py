@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from workbench.figures import palette
 from workbench.figures.paper import intervals, style
 from workbench.figures.paper.figure import PaperFigure
+from workbench.figures.paper.needs import Many, Maybe, OneOf
 from workbench.figures.paper.table import Table
 
 if TYPE_CHECKING:
@@ -23,6 +24,36 @@ ORDER = (
     "similarity", "pair classification", "clustering", "classification", "retrieval", "reasoning", "reranking",
     "safety",
 )  # fmt: skip
+
+HOPS = {"one hop": (palette.OKABE_ITO[4], "o"), "two hops": (palette.OKABE_ITO[0], "D")}
+MAIN_NEEDS = {
+    "rows": Many(
+        {
+            "category": OneOf(ORDER),
+            "task": str,
+            "embedder": str,
+            "metric": str,
+            "lower_is_better": bool,
+            "score": float,
+            "low": Maybe(float),
+            "high": Maybe(float),
+            "n": int,
+        }
+    )
+}
+REASONING_NEEDS = {
+    "rows": Many(
+        {
+            "embedder": str,
+            "hops": OneOf(HOPS),
+            "metric": str,
+            "value": float,
+            "low": Maybe(float),
+            "high": Maybe(float),
+        },
+        every=("embedder", "hops", "metric"),
+    )
+}
 
 
 def draw(results: dict[str, Any], width: float) -> Figure:
@@ -66,10 +97,7 @@ def draw_reasoning(results: dict[str, Any], width: float) -> Figure:
     heights = range(len(methods))
     for axes, metric in zip(panels, metrics, strict=True):
         hops = {}
-        for name, colour, marker in (
-            ("one hop", palette.OKABE_ITO[4], "o"),
-            ("two hops", palette.OKABE_ITO[0], "D"),
-        ):
+        for name, (colour, marker) in HOPS.items():
             own = {row["embedder"]: row for row in rows if (row["metric"], row["hops"]) == (metric, name)}
             hops[name] = [own[method] for method in methods]
             intervals.beside(axes, heights, hops[name], colour=colour, marker=marker, label=name)
@@ -153,6 +181,7 @@ MAIN_TABLE = PaperFigure(
     "answer.",
     "python -m analyses.main_table",
     draw,
+    MAIN_NEEDS,
     table,
 )  # fmt: skip
 
@@ -164,5 +193,6 @@ REASONING = PaperFigure(
     "bootstrap intervals over questions; the runs are those of the main table.",
     "python -m analyses.reasoning",
     draw_reasoning,
+    REASONING_NEEDS,
     reasoning_table,
 )  # fmt: skip

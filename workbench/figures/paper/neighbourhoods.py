@@ -9,12 +9,20 @@ import numpy as np
 from workbench.figures import palette
 from workbench.figures.paper import style
 from workbench.figures.paper.figure import PaperFigure
+from workbench.figures.paper.needs import BOUNDS, Many, Named
 from workbench.figures.paper.table import Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+NEEDS = {
+    "spaces": Many(str, 2),
+    "maps": Many(Many(Many(float, 2), "texts"), 2),
+    "groups": Many(int, "texts"),
+    "answers": Many(str),
+    "shares": Named(Named(BOUNDS, "sorts"), 2),
+}
 OTHERS = "#D3D6DA"
 SHAPES = ("o", "D", "s", "^", "P", "*", "v")
 BARS = (palette.OKABE_ITO[6], palette.OKABE_ITO[0])
@@ -109,5 +117,6 @@ FIGURE = PaperFigure(
     "(paired bootstrap over questions).",
     "python -m analyses.neighbourhoods",
     draw,
+    NEEDS,
     table,
 )  # fmt: skip

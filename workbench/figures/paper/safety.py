@@ -9,6 +9,7 @@ import numpy as np
 from workbench.figures import palette
 from workbench.figures.paper import intervals, style
 from workbench.figures.paper.figure import PaperFigure
+from workbench.figures.paper.needs import SHOWN, Many, OneOf
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,6 +17,17 @@ if TYPE_CHECKING:
 
 KINDS = {"harmful": ("harmful", palette.OKABE_ITO[5]), "lookalike": ("look-alike", palette.OKABE_ITO[0])}
 BIN = 0.05
+
+NEEDS = {
+    "spaces": Many(
+        {
+            "name": str,
+            "distances": dict.fromkeys(KINDS, Many(float)),
+            "auroc": {"value": float, "low": float, "high": float},
+        }
+    ),
+    "shares": Many({"kind": OneOf(KINDS), "of": str, **SHOWN}),
+}
 
 
 def draw(results: dict[str, Any], width: float) -> Figure:
@@ -90,4 +102,5 @@ FIGURE = PaperFigure(
     "guide, refuses. Brackets and lines are 95 % intervals over requests (bootstrap; Wilson in (d)).",
     "python -m analyses.safety",
     draw,
+    NEEDS,
 )  # fmt: skip

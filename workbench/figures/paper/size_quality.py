@@ -7,11 +7,17 @@ from typing import TYPE_CHECKING, Any
 from workbench.figures import palette
 from workbench.figures.paper import intervals, style
 from workbench.figures.paper.figure import PaperFigure
+from workbench.figures.paper.needs import SHOWN, Many
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PANELS = {"exam": "exam, right", "kept": "decoded facts kept", "two_hop": "two hops, R@1"}
+
+NEEDS = {
+    "points": Many({"parameters": int, "shipped": bool, **dict.fromkeys(PANELS, SHOWN)}),
+    "teacher": float,
+}
 
 
 def draw(results: dict[str, Any], width: float) -> Figure:
@@ -59,4 +65,5 @@ FIGURE = PaperFigure(
     "dashed: the teacher, on the question. Lines are 95 % Wilson intervals over questions; one training each.",
     "python -m analyses.size_quality",
     draw,
+    NEEDS,
 )  # fmt: skip

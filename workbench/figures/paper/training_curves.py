@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from workbench.figures import palette
 from workbench.figures.paper import intervals, style
 from workbench.figures.paper.figure import PaperFigure
+from workbench.figures.paper.needs import Many, Maybe
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,6 +22,12 @@ LINE = style.SMALLEST * 1.45 / 72
 """Inches from one line of text to the next."""
 INDENT = 0.42
 """Inches that steps take before what is decoded at them."""
+
+NEEDS = {
+    "losses": Many({"step": int, **dict.fromkeys(LOSSES, Maybe(float))}),
+    "watched": Many({"step": int, "cosine": float, "low": float, "high": float, "exact": float}),
+    "samples": Many({"query": str, "response": str, "decoded": Many({"step": int, "text": str})}),
+}
 
 
 class Line(NamedTuple):
@@ -126,4 +133,5 @@ FIGURE = PaperFigure(
     "by word. (c) What the first {shown} of them, in the corpus' order, decode to (green: the response itself).",
     "python -m analyses.training_curves",
     draw,
+    NEEDS,
 )  # fmt: skip
