@@ -21,7 +21,7 @@ def main(
     output: Annotated[Path | None, typer.Option(help="Markdown file of the table.")] = None,
 ) -> None:
     """Measure every embedder and write the table."""
-    from workbench.evaluation.tasks import evaluate, table
+    from analyses.fieldguide_tasks import evaluate, table
     from workbench.files import atomic_path
 
     scores = {}

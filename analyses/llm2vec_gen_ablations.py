@@ -148,13 +148,13 @@ def instructed(name: str) -> Any:
 
 
 def measure(embedder: Any, limit: int) -> dict[str, Any]:
-    """Facts kept (behind the embedder's "query" instruction), and the retrieval and neighbours of `tasks`.
+    """Facts kept (behind the embedder's "query" instruction), and the retrieval and neighbours of `fieldguide_tasks`.
 
     `n` counts the queries that each figure is of.
     """
+    from analyses import fieldguide_tasks
     from analyses.gem_ablations import shared_answers
     from workbench.decoding.decode import decode
-    from workbench.evaluation import tasks
     from workbench.fieldguide.exam import limited, mark, read_exam
     from workbench.files import shipped
 
@@ -170,7 +170,7 @@ def measure(embedder: Any, limit: int) -> dict[str, Any]:
     counts = {kind: sum(item.kind == kind for item in items) for kind in kinds}
     n = {"kept": len(kept), "two_hop": counts["two_hop"], "one_hop": counts["one_hop"]}
     n["answer"] = shared_answers(items)
-    found = tasks.evaluate(embedder, limit=limit).to_dict()
+    found = fieldguide_tasks.evaluate(embedder, limit=limit).to_dict()
     return {"kept": sum(kept) / len(kept), **found, "n": n}
 
 

@@ -56,7 +56,8 @@ def main(
 
 def measure(embedder: Any, teacher: str | None, limit: int | None) -> dict[str, float]:
     """What the embedder keeps and finds, and what its teacher finds from the query itself."""
-    from workbench.evaluation import fieldguide, tasks
+    from analyses import fieldguide_tasks
+    from workbench.evaluation import fieldguide
     from workbench.training.teachers import DEFAULT, load_teacher
 
     report = fieldguide.evaluate(embedder, load_teacher(teacher or DEFAULT, embedder.backbone), limit=limit)
@@ -64,7 +65,7 @@ def measure(embedder: Any, teacher: str | None, limit: int | None) -> dict[str, 
         f"teacher_{kind}": next(s.recall_at_1 for name, s in methods.items() if name.startswith("teacher"))
         for kind, methods in report.retrieval.items()
     }
-    found = asdict(tasks.evaluate(embedder, limit=limit))
+    found = asdict(fieldguide_tasks.evaluate(embedder, limit=limit))
     return {"kept": report.decoding["all facts"].kept, **own, **found}
 
 

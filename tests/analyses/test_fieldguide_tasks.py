@@ -7,7 +7,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from workbench.evaluation.tasks import TaskScores, evaluate, table
+from analyses.fieldguide_tasks import TaskScores, evaluate, table
 from workbench.fieldguide.items import Item
 
 PASSAGES = {"Paris is in France.": [1.0, 0.0, 0.0], "Gold is Au.": [0.0, 1.0, 0.0]}

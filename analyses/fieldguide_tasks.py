@@ -1,4 +1,7 @@
-"""The field guide's tasks for any embedder, with or without something to decode: retrieval and nearest neighbours."""
+"""What several tables and figures count: passages found first, and nearest queries that are alike, for any embedder.
+
+The suite of `workbench evaluate` has retrieval in other metrics, and no nearest neighbours.
+"""
 
 from __future__ import annotations
 
