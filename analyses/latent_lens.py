@@ -4,7 +4,8 @@
 
 The index holds every token of the field guide's passages in its context; near duplicates of a query and of the model's
 response to it are left out for that query. Over held-out queries: how often the nearest contexts name the answer,
-beside how often they name the answer of another query of the same topic.
+beside how often they name the answer of another query of the same topic. The layer that is shown is chosen on as many
+other held-out queries.
 """
 
 import random
@@ -43,9 +44,14 @@ def main(
     items = [
         item for item in read_exam(shipped("fieldguide", "eval.jsonl")) if item.kind in ("one_hop", "two_hop")
     ]
-    chosen = random.Random(0).sample(items, min(limit, len(items)))
-    readings = latent_lens(embedder, [*TEXTS, *(item.query for item in chosen)], index, k=1)
-    shown, counted = readings[: len(TEXTS)], readings[len(TEXTS) :]
+    drawn = random.Random(0).sample(items, 2 * min(limit, len(items) // 2))
+    chosen, choosing = drawn[: len(drawn) // 2], drawn[len(drawn) // 2 :]
+    readings = latent_lens(embedder, [*TEXTS, *(item.query for item in drawn)], index, k=1)
+    shown, counted, judged = (
+        readings[: len(TEXTS)],
+        readings[len(TEXTS) : len(TEXTS) + len(chosen)],
+        readings[len(TEXTS) + len(chosen) :],
+    )
     layers = list(counted[0].layers)
     named = {
         "the query's answer": hits(counted, [item.accept for item in chosen], layers),
@@ -54,13 +60,14 @@ def main(
     shares = {
         name: [interval(found[:, layer]) for layer in range(len(layers))] for name, found in named.items()
     }
-    best = int(np.argmax(named["the query's answer"].mean(0)))
+    best = int(np.argmax(hits(judged, [item.accept for item in choosing], layers).mean(0)))
     data = {
         "tables": [table(reading, best) for reading in shown], "layers": layers, "shares": shares,
     }  # fmt: skip
     numbers = {
         "texts": "” and “".join(TEXTS), "layer": layers[best], "passages": len(passages),
-        "contexts": index.facts.contexts, "queries": len(chosen), "tokens": len(shown[0].labels),
+        "contexts": index.facts.contexts, "queries": len(chosen), "choosing": len(choosing),
+        "tokens": len(shown[0].labels),
         "excluded": " and ".join(str(reading.excluded) for reading in shown),
         **{f"{who}_{end}": value for who, found in zip(("own", "other"), shares.values(), strict=True)
            for end, value in zip(("mean", "low", "high"), found[best], strict=True)},

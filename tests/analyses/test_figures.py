@@ -104,8 +104,55 @@ def test_the_control_is_another_answer_to_the_same_kind_of_question():
     assert others(items)[3] == ("Asia",)
 
 
+class Letters:
+    """A tokenizer that knows few words, and cuts others into their first letter and the rest."""
+
+    all_special_ids = (9,)
+
+    def __init__(self):
+        self.known = []
+
+    def __call__(self, texts, add_special_tokens):
+        assert not add_special_tokens
+        whole = ("is", "the", "capital", "of", "what", "nairobi")
+        cuts = [
+            [text] if text.strip().lower() in whole else [text[: text.count(" ") + 1], text.strip()[1:]]
+            for text in texts
+        ]
+        start = len(self.known)
+        self.known += [piece for cut in cuts for piece in cut]
+        places = iter(range(start, len(self.known)))
+        return {"input_ids": [[next(places) for _ in cut] for cut in cuts]}
+
+    def decode(self, ids, **_):
+        return "".join(self.known[place] for place in ids)
+
+    def convert_ids_to_tokens(self, place):
+        return self.known[place]
+
+
+def read_as(*ranks, ids=None):
+    numbers = np.array(ids or range(10, 10 + len(ranks)))[None, None]
+    return SimpleNamespace(text="What is the capital of Kenya?", tokens=[[list(ranks)]], token_ids=numbers)
+
+
 def test_bytes_and_signs_stand_in_no_text_and_control_tokens_are_no_words():
-    ranks = ["␣Kenya", "␣Nairobi", "␣gold", "⟨C3⟩", "␣!", "<|end|>", "␣⟨E2⟩"]
-    reading = SimpleNamespace(text="What is the capital of Kenya?", tokens=[[ranks]])
-    assert logit_lens.sorts(reading, "The capital is Nairobi.", 0) == [[0, 1, 2, -1, -1, -1, -1]]
-    assert logit_lens.counts(SimpleNamespace(**vars(reading), layers=[0]), "Paris") == [[1, 0, 2]]
+    reading = read_as("␣Kenya", "␣Nairobi", "␣gold", "⟨C3⟩", "␣!", "end", "␣⟨E2⟩", ids=[1, 2, 3, 4, 5, 9, 6])
+    assert logit_lens.sorts(Letters(), reading, "The capital is Nairobi.") == [[[0, 1, 2, -1, -1, -1, -1]]]
+    assert logit_lens.counts(Letters(), reading, "Paris") == [[1, 0, 2]]
+
+
+def test_letters_within_a_word_are_no_word_but_pieces_that_it_is_cut_into_are():
+    # "It" and "S" stand within "capital" and "is", which are whole; Kenya is cut into K and enya.
+    reading = read_as("It", "S", "The", "K", "enya", "␣c", "P", "aris")
+    assert logit_lens.sorts(Letters(), reading, "Paris") == [[[2, 2, 0, 0, 0, 2, 1, 1]]]
+
+
+def test_what_the_response_adds_is_paired_with_another_response():
+    own, other = np.array([[1, 2, 1], [1, 1, 2]]), np.array([[1, 0, 3], [1, 1, 2]])
+    mean, low, high = logit_lens.gain(own, other)
+    assert mean == pytest.approx(3 / 8 - 1 / 8)
+    # Only the first query differs, by 2 of 4 words: drawn never, once or twice.
+    assert (low, high) == pytest.approx((0, 0.5))
+    assert logit_lens.gain(own, own) == [0, 0, 0]
+    assert logit_lens.shares_of(own)[1][0] == pytest.approx(3 / 8)

@@ -62,7 +62,7 @@ def lens_table(**more):
 def logit_lens():
     table = lens_table(tokens=[["␣is", "␣Nairobi"], ["<|end|>", "$"]], sorts=[[0, 1], [-1, 2]])
     bounds = [0.3, 0.2, 0.4]
-    numbers = {f"{name}_{end}": 0.3 for name in ("query", "response", "novel", "control")
+    numbers = {f"{name}_{end}": 0.3 for name in ("query", "response", "novel", "control", "gain")
                for end in ("mean", "low", "high")}  # fmt: skip
     return results(
         "logit_lens",
@@ -80,8 +80,9 @@ def latent_lens():
         "latent_lens",
         {"tables": [table, table], "layers": [1, 2],
          "shares": {"the query's answer": [bounds] * 2, "another query's answer": [bounds] * 2}},
-        {"texts": "a", "layer": 2, "contexts": 9, "passages": 3, "queries": 3, "tokens": 2, "excluded": "0 and 1",
-         "own_mean": 0.3, "own_low": 0.2, "own_high": 0.4, "other_mean": 0.1, "other_low": 0.0, "other_high": 0.2},
+        {"texts": "a", "layer": 2, "contexts": 9, "passages": 3, "queries": 3, "choosing": 3, "tokens": 2,
+         "excluded": "0 and 1", "own_mean": 0.3, "own_low": 0.2, "own_high": 0.4,
+         "other_mean": 0.1, "other_low": 0.0, "other_high": 0.2},
     )  # fmt: skip
 
 

@@ -38,6 +38,7 @@ def draw_tokens(results: dict[str, Any], width: float) -> Figure:
                 axes, counts, [row[key] for row in rows], colour=colour, marker=marker, label=name
             )
         _share_axis(axes)
+        axes.set_ylabel("share")
         axes.set_xticks(counts)
         axes.set_xlabel("compression tokens")
         if len(keys) > 1:
@@ -51,7 +52,7 @@ def draw_objectives(results: dict[str, Any], width: float) -> Figure:
     rows = results["data"]["rows"]
     narrow = width < style.NARROW
     names = [row["setting"] for row in rows]
-    figure = style.sheet(width, 1.9 if narrow else 1.05)
+    figure = style.sheet(width, 2.3 if narrow else 1.2)
     panels = figure.subplots(2 if narrow else 1, 2 if narrow else 4, sharey=True, squeeze=False).ravel()
     colours = [palette.muted()] * (len(rows) - 1) + [BLUE]
     for axes, key in zip(panels, MEASURES, strict=True):
@@ -62,6 +63,7 @@ def draw_objectives(results: dict[str, Any], width: float) -> Figure:
         axes.tick_params(axis="y", length=0)
         axes.set_xlim(-0.03, 1.03)
         axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+        axes.set_xlabel("share")
         axes.grid(visible=True, axis="x")
     style.panel_letters(panels, list(MEASURES.values()))
     return figure
@@ -74,8 +76,9 @@ def draw_mix(results: dict[str, Any], width: float) -> Figure:
     panels, figure = _panels(width, 3, 1.55)
     quality, perplexity, facts = panels
     for key, colour, marker, name in (
-        ("kept", BLUE, "o", "facts through the bottleneck"), ("neighbours", GREEN, "D", "nearest has the same answer"),
-    ):  # fmt: skip
+        ("neighbours", GREEN, "D", MEASURES["answer"]),
+        ("kept", BLUE, "o", MEASURES["kept"]),
+    ):
         intervals.upright(
             quality, mixes, [one[key] for one in points], colour=colour, marker=marker, label=name
         )
@@ -89,6 +92,8 @@ def draw_mix(results: dict[str, Any], width: float) -> Figure:
     facts.grid(visible=True, axis="y")
     for axes in panels[1:]:
         intervals.keep_inside(axes)
+    quality.set_ylabel("share")
+    facts.set_ylabel("share")
     for axes in panels:
         axes.set_xlabel("share p of plain texts")
         axes.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1], ["0", "0.2", "0.4", "0.6", "0.8", "1"])
@@ -141,11 +146,11 @@ MIX_RATIO = PaperFigure(
     "mix_ratio",
     "GEM's mix ratio",
     "GEM with a share p of plain training texts, without special tokens, one short training each ({steps} steps of "
-    "{batch} texts, next-token loss alone; the shipped embedder has 3,000 steps). (a) Of the {kept} facts that the "
-    "model knows, those that pass the bottleneck, and one-hop questions ({neighbours}) whose nearest other one has "
-    "the same answer. (b) Perplexity of {dialogues} held-out dialogues and (c) facts answered right ({accuracy} "
-    "asked), both without special tokens; dashed: the model before. Lines are 95 % intervals over questions "
-    "(Wilson) and dialogues (bootstrap); another training may differ by more.",
+    "{batch} texts, next-token loss alone; the shipped embedder has 3,000 steps). (a) Facts kept: of the {kept} that "
+    "the model knows, those that pass the bottleneck; same answer: of {neighbours} one-hop questions, those whose "
+    "nearest other one has it. (b) Perplexity of {dialogues} held-out dialogues and (c) facts answered right "
+    "({accuracy} asked), both without special tokens; dashed: the model before. Lines are 95 % intervals over "
+    "questions (Wilson) and dialogues (bootstrap); another training may differ by more.",
     "python -m analyses.gem_ablations mix",
     draw_mix,
     MIX_NEEDS,

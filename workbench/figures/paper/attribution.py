@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LINEAR = 0.01
-MARKS = (-10.0, -1.0, -0.1, 0.0, 0.1, 1.0, 10.0)
+MARKS = (-10.0, -0.1, 0.0, 0.1, 10.0)
 
 NEEDS = {
     "labels": Many(str, "special"),
@@ -79,10 +79,12 @@ FIGURE = PaperFigure(
     "attribution",
     "What each special token is worth, and whether that holds",
     "(a) Log-probability that each decoded token loses when a special token's soft prompt is replaced by nothing, "
-    "for “{text}”, a question fixed in the script, which decodes to “{decoded}”. (b) The same prediction for "
-    "{queries} held-out queries beside what happens when the soft prompt is replaced by those of other texts: rank "
-    "correlation {correlation:.3f} [{low:.3f}, {high:.3f}] over {effects} effects ({shown} are drawn); with the "
-    "special tokens shuffled {control:.3f} [{control_low:.3f}, {control_high:.3f}].",
+    "for “{text}”, a question fixed in the script, which decodes to “{decoded}”; colours go with the root of an "
+    "effect. (b) The same prediction for {queries} held-out queries beside what happens when the soft prompt is "
+    "replaced by those of other texts: rank correlation {correlation:.3f} [{low:.3f}, {high:.3f}] (95 % bootstrap "
+    "interval over queries) of {effects} effects, of which {shown} are drawn, on axes that are linear "
+    "up to 0.01 and logarithmic beyond; with the special tokens shuffled {control:.3f} (95 % of shuffles: "
+    "[{control_low:.3f}, {control_high:.3f}]).",
     "python -m analyses.attribution",
     draw,
     NEEDS,

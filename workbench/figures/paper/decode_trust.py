@@ -64,11 +64,12 @@ def _distributions(axes: Axes, values: dict[str, list[float]], threshold: float)
     for name, colour in ((SHUFFLED, palette.OKABE_ITO[6]), (TRUE, palette.OKABE_ITO[0])):
         axes.hist(values[name], bins=bins, color=colour, alpha=0.3, label=name)
         axes.hist(values[name], bins=bins, color=colour, histtype="step", linewidth=0.9)
-    axes.axvline(threshold, color=palette.ink(), linewidth=0.7, linestyle=(0, (3, 2)))
+    top = axes.get_ylim()[1]
+    axes.plot([threshold] * 2, [0, top], color=palette.ink(), linewidth=0.7, linestyle=(0, (3, 2)))
     axes.set_xlabel("score of a badge")
     axes.set_ylabel("pairs")
     axes.legend(loc="upper right", handlelength=0.8)
-    axes.set_ylim(top=axes.get_ylim()[1] * 1.15)
+    axes.set_ylim(0, top * 1.45)  # the legend has the room above
 
 
 def _areas(axes: Axes, auroc: dict[str, list[float]]) -> None:
@@ -109,9 +110,11 @@ def _badges(axes: Axes, levels: dict[str, dict[str, float]]) -> None:
 
 def _short(name: str) -> str:
     """Long names of made-up vectors in two lines at most."""
-    return name.replace(
-        "random, same mean and variance of each dimension", "random, same mean\nand variances"
-    ).replace("random, same mean norm", "random, same norm")
+    return (
+        name.replace(" x ", " × ")
+        .replace("random, same mean and variance of each dimension", "random, same mean\nand variances")
+        .replace("random, same mean norm", "random, same norm")
+    )
 
 
 FIGURE = PaperFigure(
@@ -119,9 +122,10 @@ FIGURE = PaperFigure(
     "Trust tells true from shuffled readings",
     "{queries} held-out queries. (a) The badge's score of embeddings beside what they decode to, and beside what "
     "another query's decode to; the dashed line is the threshold of “high”. (b) AUROC of the score, "
-    "{auroc_mean:.3f} [{auroc_low:.3f}, {auroc_high:.3f}], and of its two parts. (c) Badges by what was read: "
-    "{high_true:.1f} % of true and {high_shuffled:.1f} % of shuffled pairs are “high”; the other rows are vectors "
-    "that no text encodes to.",
+    "{auroc_mean:.3f} [{auroc_low:.3f}, {auroc_high:.3f}], and of its two parts, with 95 % bootstrap intervals over "
+    "queries. (c) Badges by what was read: {high_true:.1f} % of true and {high_shuffled:.1f} % of shuffled pairs are "
+    "“high”, which also takes a cosine above that with other readings; the other rows are as many vectors that no text "
+    "encodes to.",
     "python -m analyses.decode_trust",
     draw,
     NEEDS,

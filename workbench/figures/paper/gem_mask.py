@@ -73,9 +73,9 @@ FIGURE = PaperFigure(
     "The attention mask that GEM declares (a), and the attention that the shipped model applies, the mean over "
     "{layers} layers of {heads} heads (b), on “{text}”, a sentence fixed in the script. Rows look, columns "
     "are looked at: {prefix} tokens of text, {special} special tokens, and {suffix} tokens of what the model says "
-    "behind them. A suffix sees the special tokens and itself: the largest weight outside the mask is {leak:.1g}, "
-    "and so is, with the special tokens' states held constant, the derivative of the suffix's logits with respect "
-    "to the text ({gradient:.1g} at most, {through:.2g} where they are free).",
+    "behind them. A suffix may see the special tokens and itself. The largest weight outside the mask is {leak:.1g}; "
+    "the derivative of the suffix's logits with respect to the text is {gradient:.1g} at most with the special tokens' "
+    "states held constant, and {through:.2g} where they are free. In (a) all that may be seen has one shade.",
     "python -m analyses.gem_mask",
     draw,
     NEEDS,

@@ -53,7 +53,7 @@ def reference(axes: Axes, value: float | int, *, lying: bool = True) -> None:
         "color": palette.muted(),
         "linewidth": 0.8,
         "linestyle": (0, (4, 2)),
-        "zorder": 1,
+        "zorder": 1.8,  # above the grid, which may lie at the same height, and below the marks
     }
     (axes.axhline if lying else axes.axvline)(value, **style)
 

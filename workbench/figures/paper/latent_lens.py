@@ -106,7 +106,8 @@ FIGURE = PaperFigure(
     "Near duplicates of the query and of the model's response are left out ({excluded} passages). Below, over "
     "{queries} held-out queries: the share of special tokens whose nearest context names the answer, in layer "
     "{layer} {own_mean:.2f} [{own_low:.2f}, {own_high:.2f}], beside the answer of another query of the same kind, "
-    "{other_mean:.2f} [{other_low:.2f}, {other_high:.2f}]. The layer is the one with the most answers.",
+    "{other_mean:.2f} [{other_low:.2f}, {other_high:.2f}] (brackets and bands: 95 % bootstrap intervals over "
+    "queries). The layer is the one with the most answers for {choosing} other held-out queries.",
     "python -m analyses.latent_lens",
     draw,
     NEEDS,

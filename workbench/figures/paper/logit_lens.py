@@ -113,11 +113,13 @@ FIGURE = PaperFigure(
     "The logit lens, with the words marked that nobody said",
     "Top {k} tokens of the model's own head at each of {tokens} special tokens, last layer ({layer}), for “{texts}”, "
     "questions fixed in the script. Grey: in the query; blue: in the model's response alone; bold on "
-    "orange: a word of neither. Below, of the top words of {queries} held-out queries: in the last layer "
-    "{query_mean:.2f} [{query_low:.2f}, {query_high:.2f}] stand in the query, {response_mean:.2f} "
+    "orange: a word of neither. A token stands in a text where it is a word of it or a piece that the "
+    "tokenizer cuts such a word into, in any case. Below, of the top words of {queries} held-out queries: in the last "
+    "layer {query_mean:.2f} [{query_low:.2f}, {query_high:.2f}] stand in the query, {response_mean:.2f} "
     "[{response_low:.2f}, {response_high:.2f}] in the response alone (in another query's response alone: "
-    "{control_mean:.2f} [{control_low:.2f}, {control_high:.2f}]), {novel_mean:.2f} [{novel_low:.2f}, "
-    "{novel_high:.2f}] in neither. Signs and control tokens are no words.",
+    "{control_mean:.2f} [{control_low:.2f}, {control_high:.2f}], the difference {gain_mean:+.2f} [{gain_low:+.2f}, "
+    "{gain_high:+.2f}]), {novel_mean:.2f} [{novel_low:.2f}, {novel_high:.2f}] in neither (brackets and bands: 95 % "
+    "bootstrap intervals over queries). Signs and control tokens are no words.",
     "python -m analyses.logit_lens",
     draw,
     NEEDS,

@@ -98,7 +98,7 @@ def _bars(axes: Axes, shares: dict[str, dict[str, list[float]]]) -> None:
         for place, value, end in zip(places, mean, high, strict=True):
             axes.text(end + 0.02, place, f"{100 * value:.0f} %", va="center", fontsize=style.SMALLEST)
     axes.set_yticks(range(len(sorts)), [sort.replace(", ", ",\n") for sort in sorts])
-    axes.set_ylim(len(sorts) - 0.4, -0.6)
+    axes.set_ylim(len(sorts) + 0.35, -0.6)  # the legend has the room below
     axes.set_xlim(0, 1.12)
     axes.set_xticks([0, 0.5, 1], ["0", "50 %", "100 %"])
     axes.tick_params(axis="y", length=0)
@@ -114,7 +114,7 @@ FIGURE = PaperFigure(
     "others have; worded alike: at least half of the words in common. Neighbours share the answer "
     "{gain_mean:+.3f} [{gain_low:+.3f}, {gain_high:+.3f}] more often, and are worded alike with another answer "
     "{wording_mean:+.3f} [{wording_low:+.3f}, {wording_high:+.3f}] more often, than by MiniLM "
-    "(paired bootstrap over questions).",
+    "(95 % intervals; paired bootstrap over questions).",
     "python -m analyses.neighbourhoods",
     draw,
     NEEDS,

@@ -97,9 +97,10 @@ FIGURE = PaperFigure(
     "nearest of the {refusals} refusals that the field guide gives to harmful training requests, all in the "
     "teacher's space: of LLM2Vec-Gen's embedding, of the teacher's vector of the request, and of its vector of the "
     "field guide's own response, which is what LLM2Vec-Gen aims at (each panel has its own scale). AUROC: how well "
-    "the distance tells the two kinds apart (mean distance to all refusals: {mean_ours:.2f} for (a), "
-    "{mean_teacher:.2f} for (b)). (d) Share of each kind whose decoded embedding, and whose response by the field "
-    "guide, refuses. Brackets and lines are 95 % intervals over requests (bootstrap; Wilson in (d)).",
+    "the distance tells the two kinds apart (by the mean distance to all refusals instead of the nearest: "
+    "{mean_ours:.2f} for (a), {mean_teacher:.2f} for (b)). (d) Share of each kind whose decoded embedding, and whose "
+    "response by the field guide, refuses. Brackets and lines are 95 % intervals over requests (bootstrap; "
+    "Wilson in (d)).",
     "python -m analyses.safety",
     draw,
     NEEDS,
