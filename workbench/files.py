@@ -81,13 +81,16 @@ def read_json(path: Path | str) -> Any:
 def read_settings(path: Path | str, otherwise: str, schema: int | None = None) -> dict[str, Any]:
     """The object in a JSON file, of this schema where it has one.
 
-    Raises WorkbenchError as `parse_json`, where it is no object ("PATH `otherwise`: ..."), and for another schema.
+    Raises WorkbenchError as `parse_json`, where it is no object or names no schema ("PATH `otherwise`: ..."), and for
+    another schema.
     """
     values = read_json(path)
     if not isinstance(values, dict):
         raise WorkbenchError(f"{path} {otherwise}: it holds no settings by name")
-    if schema is not None and values.get("schema") != schema:
-        raise WorkbenchError(f"{path}: schema {values.get('schema')!r:.80}, but this version reads {schema}")
+    if schema is not None and "schema" not in values:
+        raise WorkbenchError(f"{path} {otherwise}: it names no schema")
+    if schema is not None and values["schema"] != schema:
+        raise WorkbenchError(f"{path}: schema {values['schema']!r:.80}, but this version reads {schema}")
     return values
 
 

@@ -170,7 +170,8 @@ def test_options_that_do_not_go_together_are_one_line(
             2,
             "--lifter and --search belong to --vectors",
         ),
-        (decode(tmp_path / "v.txt"), 2, "v.txt"),
+        (decode(tmp_path / "v.txt"), 2, "v.txt: vectors are read from .npy, .csv, .parquet, .jsonl"),
+        (decode(tmp_path), 2, "a directory, not a file"),
         (decode(tmp_path / "gone.npy"), 2, "no such file"),
         (decode(tmp_path / "no.jsonl"), 2, "no column 'embedding'; it has text"),
         (

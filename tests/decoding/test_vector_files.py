@@ -48,7 +48,7 @@ def test_files_of_vectors(name):
 
 BAD = {
     "a.txt": (b"1,2", "read from .npy, .csv, .parquet"),
-    "a.npy": (b"no array", "cannot be read as .npy"),
+    "a.npy": (b"no array", "cannot be read as .npy: it is not what numpy.save writes$"),
     "p.npy": (
         saved(lambda data: np.save(data, np.array([{"a": 1}]), allow_pickle=True)),
         "cannot be read as .npy",

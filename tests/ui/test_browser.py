@@ -112,11 +112,11 @@ def test_walk_to_another_text(server, tab):
     tab.get_by_role("textbox", name="From the text above to").fill("What is the capital of France?")
     tab.get_by_role("textbox", name="From the text above to").press("Enter")
     tab.wait_for_url("**/decoded?*France*")
-    _shows(tab, "50 % of the way")
+    _shows(tab, "50% of the way")
     assert tab.locator(".wb-steps li").count() == 7
     tab.get_by_role("slider", name="How far").press("ArrowRight")
     tab.wait_for_url("**/decoded?*step=67*")
-    _shows(tab, "67 % of the way")
+    _shows(tab, "67% of the way")
 
 
 def test_open_another_embedder_and_follow_its_link(server, tab, shipped_default, tmp_path):

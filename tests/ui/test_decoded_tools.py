@@ -88,18 +88,18 @@ def test_a_walk_shows_every_step_with_its_badge():
         assert f"linear gold to silver step {step}<" in shown
     assert shown.count('data-level="high"') == STEPS - 1
     assert shown.count('data-level="doubtful"') == 1
-    assert "50 % of the way" in shown
+    assert "50% of the way" in shown
     assert "Trust: doubtful" in shown
 
 
 def test_a_walk_follows_its_link():
-    shown = html(opened(walk="true", to="silver", how="spherical", step="100 %"))
+    shown = html(opened(walk="true", to="silver", how="spherical", step="100%"))
     assert "spherical gold to silver step 6" in shown
-    assert "100 % of the way" in shown
+    assert "100% of the way" in shown
 
 
 def test_a_walk_can_be_read_as_a_table():
-    frame = table(["0 %", "100 %"], [said("a"), said("b", "doubtful")])
+    frame = table(["0%", "100%"], [said("a"), said("b", "doubtful")])
     assert frame["decoded"].tolist() == ["a", "b"]
     assert frame["level"].tolist() == ["high", "doubtful"]
     assert frame["gap"].tolist() == [2.0, 2.0]

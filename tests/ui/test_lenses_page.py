@@ -157,7 +157,7 @@ def test_agreement_stands_beside_its_control():
     assert lenses.ALL_CLEAR in shown
     assert "Agreement in layer 1" in shown
     assert '<div class="wb-value">1.00<small>overlap' in shown
-    assert "95 % interval 1.00 to 1.00, control 0.00" in shown
+    assert "95% interval 1.00 to 1.00, control 0.00" in shown
     assert "Agreement in layer 0" in html(opened(text="gold", lens_layer="0"))
 
 

@@ -10,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from workbench.errors import UsageError, WorkbenchError
 from workbench.figures.training import COSINE, SHARED, loss_names, losses, samples
+from workbench.files import shipped
 from workbench.training.history import FRESH, read_run, runs_below
 from workbench.ui.training import table
 
@@ -83,6 +84,28 @@ def test_training_finished_and_stopped_are_told_apart(run):
     os.utime(run / "log.jsonl")
     os.utime(run / "config.json", (long_ago, long_ago))
     assert read_run(run).live, "the artifact is from before: it trains again"
+
+
+def test_a_record_kept_without_its_artifact_names_the_embedder_of_its_recipe(run, tmp_path):
+    run = run.rename(tmp_path / "runs" / "mine")
+    embedder = tmp_path / "embedders" / "mine"
+    embedder.mkdir(parents=True)
+    config = embedder / "config.json"
+    config.write_text(json.dumps({"training": {"lr": 0.001, "seed": 0, "steps": 20, "queries": 9}}))
+    history = read_run(run)
+    assert (history.finished, history.live, history.elsewhere) == (True, False, embedder)
+    shown = html(opened([str(run)]))
+    assert '<div class="wb-value">finished' in shown
+    assert "A record of all its steps, kept without what they led to." in shown
+    for other in ({"lr": 0.5, "seed": 0, "steps": 20}, {"lr": 0.001, "seed": 0, "steps": 30}, None):
+        config.write_text(json.dumps({"training": other}))
+        assert read_run(run).live, "another recipe's"
+
+
+def test_the_shipped_record_is_finished():
+    history = read_run(shipped("runs", "llm2vec-gen"))
+    assert history.finished
+    assert history.elsewhere == shipped("embedders", "llm2vec-gen").resolve()
 
 
 def test_no_run_is_refused(tmp_path, run):

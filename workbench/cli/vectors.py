@@ -22,8 +22,12 @@ def read_file(path: Path, limit: int | None, embedder: str | None, lifter: str |
     for a file that holds no vectors or a lifter that is not there, WorkbenchError for vectors that are 0, not finite,
     or of another size than the lifter reads.
     """
-    from workbench.decoding.vector_files import read_vectors_file
+    from workbench.decoding.vector_files import SUFFIXES, read_vectors_file
 
+    if path.is_dir():
+        raise UsageError(f"a directory, not a file: {path}")
+    if path.suffix.lower() not in (*SUFFIXES, LINES):
+        raise UsageError(f"{path}: vectors are read from {', '.join((*SUFFIXES, LINES))}")
     if not path.is_file():
         raise UsageError(f"no such file: {path}")
     about = lifter_before_loading(embedder, lifter)

@@ -55,6 +55,8 @@ def read_vectors_file(name: str, data: bytes) -> Float[np.ndarray, "b d"]:
 
 
 def _npy(data: bytes) -> np.ndarray:
+    if not data.startswith(np.lib.format.MAGIC_PREFIX):
+        raise UsageError("cannot be read as .npy: it is not what numpy.save writes")
     array = np.load(BytesIO(data), allow_pickle=False)
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
         raise UsageError("it holds no array of numbers")

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from workbench.figures import palette
+from workbench.figures import metrics, palette
 
 SYMBOLS = (*palette.SYMBOLS, "triangle-down", "x")
 MARK, GAP, AXIS = 10, 16, 44
@@ -139,7 +139,8 @@ def _hover(row: Mapping[str, Any], columns: Columns) -> str:
 
 def _task(row: Mapping[str, Any]) -> str:
     arrow = " ↓" if row["lower_is_better"] else ""
-    return f"{palette.label(row['task'], 28, 1)}, {palette.label(row['metric'], 28, 1)}{arrow}"
+    metric = palette.label(metrics.name(row["metric"]), 28, 1)
+    return f"{palette.label(row['task'], 28, 1)}, {metric}{arrow} ({palette.label(row['metric'], 28, 1)})"
 
 
 def _axis(
@@ -149,7 +150,7 @@ def _axis(
     names = []
     for task in tasks:
         arrow = " ↓" if first[task]["lower_is_better"] else ""
-        metric = palette.label(first[task]["metric"], 24, 1)
+        metric = palette.label(metrics.name(first[task]["metric"]), 24, 1)
         names.append(f"{palette.label(task, 24, 1)}{arrow}<br><span style='font-size:11px'>{metric}</span>")
     for row in range(0, len(tasks), 2):
         band: dict[str, Any] = {"y0": row - 0.5, "y1": row + 0.5, "line_width": 0, "layer": "below"}

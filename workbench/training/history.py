@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import UsageError
+from workbench.files import read_settings
 from workbench.training.run import ARTIFACT, Run
 
 FRESH = 180
@@ -25,9 +26,11 @@ class History:
     rows: list[dict[str, float | int]]
     """The lines of `log.jsonl`, in the order of their steps."""
     finished: bool
-    """Whether the artifact is there, and not from before the last line of the log."""
+    """Whether the artifact is there, and not from before the last line of the log; or `elsewhere`."""
     age: float
     """Seconds since the log, or the record before there is one, was written to."""
+    elsewhere: Path | None = None
+    """The embedder that the same recipe made, where the record was kept without an artifact of its own."""
 
     @property
     def live(self) -> bool:
@@ -50,7 +53,25 @@ def read_run(folder: Path | str) -> History:
     age, artifact = max(time.time() - written, 0.0), run.folder / ARTIFACT
     # a copied or checked out run has its files' times in any order
     whole = artifact.is_file() and (artifact.stat().st_mtime >= written or age >= FRESH)
-    return History(run.folder, settings, rows, bool(rows) and whole, age)
+    elsewhere = _embedder_beside(run, settings, rows) if rows and not artifact.is_file() else None
+    return History(
+        run.folder, settings, rows, bool(rows) and (whole or elsewhere is not None), age, elsewhere
+    )
+
+
+def _embedder_beside(
+    run: Run, settings: dict[str, Any], rows: Sequence[dict[str, float | int]]
+) -> Path | None:
+    """For a record runs/NAME, as it ships: embedders/NAME beside it, if it has its settings and number of steps."""
+    folder = run.folder.resolve()
+    embedder = folder.parent.with_name("embedders") / folder.name
+    if folder.parent.name != "runs" or not (embedder / ARTIFACT).is_file():
+        return None
+    trained = read_settings(embedder / ARTIFACT, "is no embedder").get("training")
+    if not isinstance(trained, dict):
+        return None
+    alike = all(trained[name] == settings[name] for name in trained.keys() & settings.keys())
+    return embedder if alike and trained.get("steps") == rows[-1]["step"] else None
 
 
 def runs_below(roots: Sequence[Path | str], depth: int = 3) -> list[Path]:

@@ -64,7 +64,7 @@ def _walk(text: str, use: Tools, facts: Facts) -> None:
     said = _do(lambda: use.interpolate(text, end, STEPS, cast(WAYS, how)))
     if said is None:
         return
-    shares = [f"{100 * step / (STEPS - 1):.0f} %" for step in range(STEPS)]
+    shares = [f"{100 * step / (STEPS - 1):.0f}%" for step in range(STEPS)]
     at = st.select_slider("How far", shares, value=shares[STEPS // 2], key="step", bind="query-params")
     chosen = shares.index(at)
     card(f"{at} of the way", said[chosen])

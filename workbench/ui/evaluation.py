@@ -33,11 +33,11 @@ HINT = (
     "so one of them can be left out."
 )
 SCORES = (
-    "In brackets: 95 % bootstrap intervals over a task’s questions, pairs or texts. In bold: the best of a task. "
-    "↓: lower is better."
+    "In brackets: 95% bootstrap intervals over a task’s questions, pairs or texts. In bold: the best of a task. "
+    "↓: lower is better. Point at a metric for mteb’s own name of it and what it measures."
 )
 DIFFERENCES = (
-    "In brackets: the paired 95 % bootstrap interval. In bold, and filled above: it leaves 0 out. "
+    "In brackets: the paired 95% bootstrap interval. In bold, and filled above: it leaves 0 out. "
     "↓: lower is better, so a difference below 0 is the better one."
 )
 CLAIMS = (
@@ -112,7 +112,7 @@ def _scores(found: Evaluated) -> None:
     st.subheader("Scores", anchor=False)
     rows = records(found.comparison)
     _chart(score_map(rows, dark=state.is_dark()), "scores")
-    parts.show(tables.grid(scores(found.comparison), "task") + parts.note(SCORES))
+    parts.show(tables.grid(scores(found.comparison), "task", found.comparison) + parts.note(SCORES))
     parts.table_of(lambda: _frame(rows), "evaluation-scores", "With all digits, to download")
     again = shlex.join(["workbench", "report", *found.files, "--output", "evaluation-scores.pdf"])
     prints.figure_of(lambda: score_print(rows), "evaluation-scores", again)
@@ -132,7 +132,7 @@ def _differences(found: Evaluated) -> None:
         parts.empty(f"No task of {reference} can be resampled together with another embedder’s.")
         return
     _chart(difference_map(rows, dark=state.is_dark()), "differences")
-    parts.show(tables.grid(table, f"less {reference}") + parts.note(DIFFERENCES))
+    parts.show(tables.grid(table, f"less {reference}", comparison) + parts.note(DIFFERENCES))
     parts.table_of(lambda: _frame(rows), "evaluation-differences", "With all digits, to download")
     named = ["--reference", reference, "--output", "evaluation-differences.pdf"]
     again = shlex.join(["workbench", "report", *found.files, *named])

@@ -196,7 +196,7 @@ def _figures(found: Agreement, layer: int | None) -> None:
     """The agreement in the chosen layer, or in the last one."""
     at = found.layers.index(layer) if layer in found.layers else -1
     score, control = float(found.score[at]), float(found.control[at])
-    interval = f"95 % interval {parts.cosine(found.low[at])} to {parts.cosine(found.high[at])}"
+    interval = f"95% interval {parts.cosine(found.low[at])} to {parts.cosine(found.high[at])}"
     against = "" if control != control else f", control {parts.cosine(control)} (tick)"
     bar = parts.scale(score, control)
     name = f"Agreement in layer {found.layers[at]}"

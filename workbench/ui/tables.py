@@ -6,19 +6,24 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
+from workbench.figures import metrics
+
 if TYPE_CHECKING:
     from workbench.evaluation.claims import Verdict
-    from workbench.evaluation.report import Cell, Table
+    from workbench.evaluation.report import Cell, Comparison, Table
 
 SIGNS = {"held": "✓", "did not hold": "✗", "cannot be told": "?", "not measured": "–"}
 
 
-def grid(table: Table, corner: str) -> str:
-    """A report's table turned on its side: a row for each task, a column for each embedder."""
+def grid(table: Table, corner: str, found: Comparison) -> str:
+    """A report's table turned on its side: a row for each task of `found`, a column for each embedder.
+
+    A metric stands with its name to read; mteb's name and what it measures are the tooltip.
+    """
     names = [row[0].text for row in table.rows]
     rows = []
-    for place, heading in enumerate(table.header[1:], 1):
-        start = f'<th scope="row">{escape(heading)}</th>'
+    for place, task in enumerate(found.tasks, 1):
+        start = f'<th scope="row">{_heading(found, task)}</th>'
         rows.append(start + "".join(_cell(row[place]) for row in table.rows))
     return _table([corner, *names], rows)
 
@@ -38,6 +43,13 @@ def verdicts(found: Sequence[Verdict]) -> str:
         cells.append(f'<td class="said" data-said="{escape(said)}">{SIGNS[said]} {escape(said)}</td>')
         rows.append("".join(cells))
     return _table(["claim", "tried on", "difference of", "with its interval", "verdict"], rows)
+
+
+def _heading(found: Comparison, task: str) -> str:
+    result = next(result for (_, name), result in found.results.items() if name == task)
+    raw, arrow = result.score.main_metric, " ↓" if result.lower_is_better else ""
+    metric = f'<abbr title="{escape(metrics.meaning(raw))}">{escape(metrics.name(raw))}</abbr>'
+    return f"{escape(task)}, {metric}{arrow}"
 
 
 def _cell(cell: Cell) -> str:

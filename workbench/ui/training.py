@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -23,6 +24,10 @@ LEDE = (
     "run.json and log.jsonl, as `workbench train` writes it; a run that is training is followed."
 )
 HINT = "Name the folder that was given to `workbench train … --output`."
+RECORD = (
+    "A record of all its steps, kept without what they led to. The embedder {embedder} is from another training by the "
+    "same recipe."
+)
 EVERY = 5
 """Seconds between two looks at a run that trains."""
 
@@ -84,7 +89,9 @@ def _follow(folder: str, read: Callable[[str], History], log: bool, was_live: bo
 
 def _figures(history: History) -> None:
     last = history.rows[-1]
-    if history.finished:
+    if history.elsewhere is not None:
+        said, meaning = "finished", RECORD.format(embedder=_near(history.elsewhere))
+    elif history.finished:
         said, meaning = "finished", "The artifact is written."
     elif history.live:
         said, meaning = "training", f"Logged {_ago(history.age)} ago; looked at again every {EVERY} seconds."
@@ -110,6 +117,11 @@ def _settings(history: History) -> None:
         )
 
     parts.table_of(frame, f"{history.folder.name}-settings", "What it was started with")
+
+
+def _near(path: Path) -> str:
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _ago(seconds: float) -> str:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from workbench.figures import palette
+from workbench.figures import metrics, palette
 from workbench.figures.evaluation import DIFFERENCE, SCORE, Columns
 from workbench.figures.paper import intervals, style
-from workbench.figures.paper.methods import METRICS
 from workbench.figures.prints.map import SHAPES
 
 if TYPE_CHECKING:
@@ -83,7 +82,7 @@ def _panel(axes: Axes, rows: Sequence[Row], marks: Mapping[str, int], columns: C
     axes.set_axisbelow(True)
     first = rows[0]
     axes.set_title(style.one_line(first["task"], 24), fontsize=style.SMALL)
-    metric = style.one_line(str(METRICS.get(first["metric"], first["metric"])), 18)
+    metric = style.one_line(metrics.name(first["metric"]), 18)
     arrow = " ↓" if first["lower_is_better"] else ""
     axes.set_xlabel(f"{metric}{arrow}, n = {first['n']:,}", fontsize=style.SMALLEST)
 
