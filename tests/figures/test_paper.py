@@ -1,6 +1,7 @@
 """Paper figures: every one draws from small results, in print sizes, and refuses others in one line."""
 
 import copy
+from itertools import combinations
 
 import matplotlib as mpl
 import numpy as np
@@ -9,7 +10,7 @@ from matplotlib.text import Text
 from paper_results import SYNTHETIC
 
 from workbench.errors import UsageError, WorkbenchError
-from workbench.figures.paper import style
+from workbench.figures.paper import intervals, style
 from workbench.figures.paper.export import as_bytes
 from workbench.figures.paper.figure import PaperFigure
 from workbench.figures.paper.needs import Many, Maybe, Named
@@ -17,7 +18,7 @@ from workbench.figures.paper.registry import FIGURES, figure_named
 from workbench.figures.paper.results import read_results
 from workbench.files import write_json
 
-WIDTHS = [style.VENUES["acl"].column, style.VENUES["acl"].page]
+WIDTHS = [style.VENUES["acl"].column, style.VENUES["acl"].page, style.VENUES["neurips"].page]
 NAMES = [figure.name for figure in FIGURES]
 
 
@@ -52,6 +53,25 @@ def test_every_figure_draws_within_its_page_in_letters_that_can_be_read(name, wi
         assert box.x1 <= page.x1 + 1, (text, box)
         assert box.y0 >= -1, (text, box)
         assert box.y1 <= page.y1 + 1, (text, box)
+    boxes = {text: text.get_window_extent() for text in drawn_texts}
+    for one, other in combinations(boxes, 2):
+        across = min(boxes[one].x1, boxes[other].x1) - max(boxes[one].x0, boxes[other].x0)
+        up = min(boxes[one].y1, boxes[other].y1) - max(boxes[one].y0, boxes[other].y0)
+        assert across < 1 or up < 1.5, (one, other)
+    for axes in drawn.axes:
+        if (legend := axes.get_legend()) is not None:
+            box, room = legend.get_window_extent(), axes.bbox
+            below = box.y1 <= room.y0  # where it hides nothing
+            assert below or box.x0 >= room.x0, (axes.get_title("left"), box, room)
+
+
+def test_a_reference_shows_on_a_grid_of_the_same_height():
+    axes = style.sheet(3.0, 2.0).subplots()
+    axes.grid(visible=True, axis="y")
+    intervals.reference(axes, 0.5)
+    intervals.upright(axes, [0, 1], [{"value": 0.5, "low": 0.4, "high": 0.6}] * 2, colour="black")
+    reference, joined, _ = axes.lines
+    assert axes.yaxis.get_zorder() < reference.get_zorder() < joined.get_zorder()
 
 
 @pytest.mark.parametrize("name", NAMES)

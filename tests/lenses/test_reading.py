@@ -71,7 +71,7 @@ def test_what_is_no_reading_is_refused(tmp_path):
     [
         ("␣capital", False), ("␣Capital", False), ("␣cap", False), ("␣ital", True), ("ital", False),
         ("␣Tokyo", True), ("␣he", True), ("he", False), ("␣?", False), ("⟨C3⟩", False), ("␣⟨A9⟩", False),
-        ("∅", False), ("␣", False),
+        ("∅", False), ("␣", False), ("U+0007", False), ("␣U+001F", False),
         ("a 1/2", False), ("é 2/2", True), ("␣what", False), ("␣JAPAN", False), ("␣city↵", True), ("␣7", True),
     ],
 )  # fmt: skip

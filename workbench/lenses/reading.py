@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 
 from workbench.errors import UsageError, WorkbenchError
 from workbench.files import atomic_path, named_if_damaged, parquet_errors
-from workbench.lenses.tokens import BYTE, PART, SPACE, readable_tokens
+from workbench.lenses.tokens import BYTE, CONTROL, PART, SPACE, readable_tokens
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -212,8 +212,8 @@ def is_novel(token: str, text: str) -> bool:
 
 
 def word_of(token: str) -> str:
-    """A token's letters and digits in lower case; empty where it holds none, as signs and bytes of half a character."""
-    return _NO_WORD.sub(" ", BYTE.sub("", PART.sub("", token)).casefold()).strip()
+    """A token's letters and digits in lower case; empty where it holds none: signs, control and half characters."""
+    return _NO_WORD.sub(" ", CONTROL.sub("", BYTE.sub("", PART.sub("", token))).casefold()).strip()
 
 
 def _has_shape(texts: list[list[list[str]]], shape: tuple[int, int, int]) -> bool:

@@ -16,6 +16,8 @@ _SPELLED = re.compile(r"<0x([0-9A-F]{2})>")
 """A byte in a SentencePiece vocabulary."""
 BYTE = re.compile("⟨[0-9A-F]{2}⟩")
 """A byte that is no character by itself, as labels have it."""
+CONTROL = re.compile(r"U\+[0-9A-F]{4,6}")
+"""A character that is not printable, as labels have it."""
 PART = re.compile(r" \d/\d$")
 """Which part of a character a token is, at the end of its label."""
 

@@ -64,7 +64,10 @@ def _mark(axes: Axes, tokens: list[str], special: np.ndarray, named: bool) -> No
     axes.set_xticks(range(len(tokens)), short, rotation=90, fontsize=style.SMALLEST)
     axes.set_yticks(range(len(tokens)), short, fontsize=style.SMALLEST)
     for middle, name in zip(middles, names, strict=True):
-        axes.text(middle, -0.9, name, ha="center", va="bottom", color=palette.OKABE_ITO[5])
+        axes.annotate(
+            name, (middle, -0.5), (0, 3), textcoords="offset points", ha="center", va="bottom",
+            color=palette.OKABE_ITO[5],
+        )  # fmt: skip
 
 
 FIGURE = PaperFigure(
