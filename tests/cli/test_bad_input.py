@@ -167,6 +167,17 @@ def test_an_output_that_cannot_be_written(cli, commands, tmp_path, name):
     )
 
 
+@pytest.mark.parametrize("name", ["train", "align"])
+def test_files_of_another_hand_are_not_replaced(cli, commands, tmp_path, name):
+    (tmp_path / "a.txt").write_text("gold\n")
+    (tmp_path / "README.md").write_text("mine")
+    command = commands[name](tmp_path / "a.txt", "--output", tmp_path)
+    assert failed(cli(*command), 2, "holds a README.md that", "choose another output")
+    (tmp_path / "config.json").write_text("{}")
+    assert failed(cli(*command), 2, "holds a config.json and a README.md that")
+    assert (tmp_path / "README.md").read_text() == "mine"
+
+
 @pytest.mark.parametrize("name", ["embed", "decode"])
 def test_texts_from_both_sides_or_from_none(cli, tmp_path, tiny_embedder_dir, name):
     command = [

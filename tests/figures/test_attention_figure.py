@@ -48,6 +48,14 @@ def test_many_tokens_lose_their_column_labels():
     assert list(figure.layout.xaxis.ticktext) == []
 
 
+def test_many_tokens_have_no_gaps_that_would_eat_their_cells():
+    for count, gap in ((LABELLED, 1), (LABELLED + 1, 0)):
+        figure = mask_map(
+            ["a"] * count, np.ones((count, count), dtype=bool), [0], special=np.zeros(count, dtype=bool)
+        )
+        assert figure.data[0].xgap == gap
+
+
 def test_heads_are_counted_from_one_and_outlined():
     shares = np.array([[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]], dtype=np.float32)
     figure = head_map(shares, focus=(2, None))

@@ -10,8 +10,12 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from workbench.config import Config
-from workbench.errors import UsageError
+from workbench.errors import UsageError, WorkbenchError
+from workbench.files import read_json
 from workbench.texts import TextTable, read_texts
+
+ARTIFACT = ("config.json", "model.safetensors", "README.md")
+"""The files that a training replaces in its folder."""
 
 BackboneName = Annotated[str, typer.Option("--backbone", help="fieldguide (shipped), a folder, or a hub id.")]
 EmbedderPath = Annotated[
@@ -77,6 +81,26 @@ def check_output(path: Path, suffixes: tuple[str, ...]) -> None:
     if path.is_dir():
         raise UsageError(f"the output is a directory: {path}")
     check_parent(path)
+
+
+def check_folder(path: Path) -> None:
+    """Raises UsageError for a folder that a training could not write, or where it would replace files of another's."""
+    if path.exists() and not path.is_dir():
+        raise UsageError(f"the output is a file: {path}")
+    check_parent(path / "config.json")
+    taken = [name for name in ARTIFACT if (path / name).exists()]
+    if taken and not (path / "run.json").is_file() and not _is_ours(path / "config.json"):
+        raise UsageError(
+            f"{path} holds a {' and a '.join(taken)} that `workbench train` did not write: choose another output"
+        )
+
+
+def _is_ours(config: Path) -> bool:
+    try:
+        values = read_json(config)
+    except (OSError, WorkbenchError):
+        return False
+    return isinstance(values, dict) and "schema" in values
 
 
 def check_parent(path: Path) -> None:

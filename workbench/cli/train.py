@@ -59,9 +59,7 @@ def llm2vec_gen(
 
     Responses and teacher targets are computed first where they are not cached.
     """
-    if output.exists() and not output.is_dir():
-        raise UsageError(f"the output is a file: {output}")
-    options.check_parent(output / "config.json")
+    options.check_folder(output)
     table = read_texts(queries, column, split=split, limit=limit)
     say.note_left_out(table.left_out, table.source)
 
@@ -114,9 +112,7 @@ def align(
 
     The best linear map from the soft prompts as they are to the teacher's vectors of the responses (ridge regression).
     """
-    if output.exists() and not output.is_dir():
-        raise UsageError(f"the output is a file: {output}")
-    options.check_parent(output / "config.json")
+    options.check_folder(output)
     table = read_texts(queries, column, limit=limit)
     say.note_left_out(table.left_out, table.source)
 
@@ -180,9 +176,7 @@ def gem(
 
     First the bottleneck is proven on this backbone; where it leaks, nothing is trained.
     """
-    if output.exists() and not output.is_dir():
-        raise UsageError(f"the output is a file: {output}")
-    options.check_parent(output / "config.json")
+    options.check_folder(output)
     table = read_texts(texts, column, split=split, limit=limit)
     say.note_left_out(table.left_out, table.source)
     told = _summaries(summaries) if summaries else []

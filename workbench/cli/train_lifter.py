@@ -9,7 +9,6 @@ import typer
 from workbench.cli import options, say
 from workbench.cli.responses import corpus_of
 from workbench.embedders.config import LifterConfig
-from workbench.errors import UsageError
 from workbench.files import cache_folder
 from workbench.texts import read_texts
 from workbench.training.lifter_config import LifterTraining
@@ -43,9 +42,7 @@ def lifter(
 
     LLM2Vec-Gen: also the vectors that its teacher makes of any text. GEM: the plain backbone reads the soft prompts.
     """
-    if output.exists() and not output.is_dir():
-        raise UsageError(f"the output is a file: {output}")
-    options.check_parent(output / "config.json")
+    options.check_folder(output)
     table = read_texts(queries, column, split=split, limit=limit)
     say.note_left_out(table.left_out, table.source)
 

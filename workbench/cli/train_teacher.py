@@ -7,7 +7,6 @@ import typer
 
 from workbench.cli import options, say
 from workbench.embedders.config import LLM2VecConfig
-from workbench.errors import UsageError
 from workbench.texts import TextTable, read_texts
 from workbench.training.teacher_config import TeacherTraining
 
@@ -38,9 +37,7 @@ def teacher(
     Attention in both directions, masked next-token prediction, then unsupervised SimCSE. The folder is what --teacher
     of the other commands takes, with the same backbone.
     """
-    if output.exists() and not output.is_dir():
-        raise UsageError(f"the output is a file: {output}")
-    options.check_parent(output / "config.json")
+    options.check_folder(output)
     table = read_texts(texts, column, split=split, limit=limit)
     say.note_left_out(table.left_out, table.source)
 

@@ -10,7 +10,7 @@ from workbench.figures import palette
 
 ROW_HEIGHT = 19
 LABELLED = 120
-"""Up to this many tokens the columns carry labels; beyond, they would overlap and only the tooltips name them."""
+"""Up to this many tokens the columns have labels and gaps; beyond, labels would overlap and gaps eat the cells."""
 
 
 def mask_map(
@@ -105,7 +105,7 @@ def _grid(
             zmin=0,
             zmax=top,
             colorscale=palette.sequential(dark),
-            xgap=1,
+            xgap=1 if len(tokens) <= LABELLED else 0,
             ygap=1,
             showscale=False,
             hovertemplate=hover,

@@ -94,7 +94,7 @@ class Run:
         if differing:
             raise UsageError(
                 f"{self.folder} holds a run with other settings ({'; '.join(differing)}): "
-                "choose another output, or start over without resuming"
+                "choose another output, or start over with --no-resume"
             )
 
     def _latest(self) -> Path | None:

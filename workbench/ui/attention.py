@@ -49,16 +49,16 @@ def page(
         return
     with state.problems(), st.spinner("Recomputing the attention …", show_time=True):
         seen = attend(text, name)
+    if seen.truncated:
+        st.warning(
+            "The text is longer than the model reads: its end was cut off.", icon=":material/content_cut:"
+        )
     layer, head = _choose(seen)
     if seen.is_suffix.any():
         parts.show(parts.note(SUFFIX))
     _strip(seen, layer, head)
     _maps(seen, layer, head, text)
     _heads(seen, layer, head)
-    if seen.truncated:
-        st.warning(
-            "The text is longer than the model reads: its end was cut off.", icon=":material/content_cut:"
-        )
 
 
 def _choose(seen: SpecialAttention) -> tuple[int | None, int | None]:
