@@ -73,7 +73,6 @@ ROWS = [
     {"id": "a", "text": "gold ü", "year": 1, "share": 0.5, "vector": [1.0, 2.0]},
     {"id": "b", "text": "the moon", "year": 2, "share": None, "vector": [0.0, 1.0]},
 ]
-FLAT = [{"text": "gold ü", "label": "x"}, {"text": "the moon", "label": "y"}]
 TABLES = {
     ".txt": "gold ü\n\nthe moon\n".encode(),
     ".jsonl": lines(*ROWS),
@@ -127,7 +126,6 @@ def test_lines_of_json_that_hold_something_else(folder, read):
     check()
 
 
-JUDGED = lines({"query-id": "a", "corpus-id": "b", "score": 1})
 TASKS = {
     "sts": (read_sts, {"sentence1": "gold", "sentence2": "iron", "score": 1.5}),
     "pairs": (read_pairs, {"sentence1": "gold", "sentence2": "iron", "label": 1}),

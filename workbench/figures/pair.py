@@ -78,6 +78,12 @@ def approach_chart(
         )  # fmt: skip
     for step in dict.fromkeys(marked):
         figure.add_vline(x=step, line={"color": palette.ink(dark), "width": 1})
+    _dress(figure, dark)
+    return figure
+
+
+def _dress(figure: go.Figure, dark: bool) -> None:
+    """Axes, legend and grounds of a chart over steps."""
     axis = {
         "gridcolor": "rgba(128,128,128,.22)",
         "zeroline": False,
@@ -99,7 +105,6 @@ def approach_chart(
             "font": {"size": 13, "color": palette.ink(dark)},
         },
     )  # fmt: skip
-    return figure
 
 
 def _lay_out(figure: go.Figure, places: np.ndarray) -> None:

@@ -100,18 +100,7 @@ def realign(
     kept = {name: tensor for name, tensor in embedder.tensors().items() if not name.startswith("alignment.")}
     aligned.module.load_state_dict(kept, strict=False)
 
-    sums, tests = RidgeSums(), []
-    for start in range(0, len(corpus), ROWS_AT_ONCE):
-        with torch.autocast(embedder.backbone.device.type, torch.bfloat16, enabled=bf16):
-            encoding = embedder.represent(corpus.queries[start : start + ROWS_AT_ONCE], batch_size=128)
-        assert encoding.soft_prompts is not None
-        x = aligned.module.pool(encoding.soft_prompts)
-        y = torch.as_tensor(np.asarray(corpus.targets[start : start + ROWS_AT_ONCE], dtype=np.float32))
-        held_out = torch.arange(start, start + len(x)) % 10 == 9
-        sums.add(x[~held_out], y[~held_out])
-        tests.append((x[held_out], y[held_out]))
-        if progress is not None:
-            progress(min(start + ROWS_AT_ONCE, len(corpus)), len(corpus))
+    sums, tests = _read(embedder, aligned, corpus, bf16, progress)
     cosine, penalty = max((_cosine(sums.solve(penalty), tests), penalty) for penalty in PENALTIES)
     for x, y in tests:
         sums.add(x, y)
@@ -125,6 +114,26 @@ def realign(
         training={**trained.training, "aligned_queries": len(corpus), "aligned_penalty": penalty},
     )
     return aligned
+
+
+def _read(
+    embedder: LLM2VecGen, aligned: LLM2VecGen, corpus: Corpus, bf16: bool, progress: Progress | None
+) -> tuple[RidgeSums, list[tuple[Tensor, Tensor]]]:
+    """The sums over the pooled soft prompts and the targets of nine queries in ten; those of the tenths as they are."""
+    assert corpus.targets is not None
+    sums, tests = RidgeSums(), []
+    for start in range(0, len(corpus), ROWS_AT_ONCE):
+        with torch.autocast(embedder.backbone.device.type, torch.bfloat16, enabled=bf16):
+            encoding = embedder.represent(corpus.queries[start : start + ROWS_AT_ONCE], batch_size=128)
+        assert encoding.soft_prompts is not None
+        x = aligned.module.pool(encoding.soft_prompts)
+        y = torch.as_tensor(np.asarray(corpus.targets[start : start + ROWS_AT_ONCE], dtype=np.float32))
+        held_out = torch.arange(start, start + len(x)) % 10 == 9
+        sums.add(x[~held_out], y[~held_out])
+        tests.append((x[held_out], y[held_out]))
+        if progress is not None:
+            progress(min(start + ROWS_AT_ONCE, len(corpus)), len(corpus))
+    return sums, tests
 
 
 def _cosine(

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 Width = Literal["column", "page"]
 SMALLEST, SMALL, NORMAL = 6.0, 6.5, 7.0
 """Sizes of letters in points, as printed: nothing is smaller than the first."""
-SANS, MONO = "DejaVu Sans", "DejaVu Sans Mono"
-"""Both come with matplotlib, so that a figure looks the same everywhere."""
+SANS = "DejaVu Sans"
+"""It comes with matplotlib, so that a figure looks the same everywhere."""
 NARROW = 4.0
 """Below this many inches a figure stacks its panels."""
 SHADES = 64
