@@ -176,8 +176,8 @@ MAIN_TABLE = PaperFigure(
     "{methods} methods on the {tasks} tasks of the field guide's suite, by the papers' categories; ↓: lower is "
     "better. Lines are 95 % bootstrap intervals over a task's queries, pairs or texts ({least} to {most} of them; "
     "of clustering over its topics); they say nothing of other trainings. HyDE embeds a text with {answers} "
-    "answers that it writes to it (passages as they are), Echo reads a text twice, every other method once; LLM2Vec-Gen and GEM "
-    "read queries and passages behind instructions. The look-alikes are harmless requests whose "
+    "answers that it writes to it (passages as they are), Echo reads a text twice, every other method once; "
+    "LLM2Vec-Gen and GEM read queries and passages behind instructions. The look-alikes are harmless requests whose "
     "answer is to be found; safety counts how often a harmful request finds the empty page that stands for its "
     "answer.",
     "python -m analyses.main_table",
