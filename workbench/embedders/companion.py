@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
@@ -20,6 +20,13 @@ from workbench.embedders.manifest import (
 )
 from workbench.errors import FingerprintMismatch, UsageError
 from workbench.libraries import versions
+
+
+class Opened(NamedTuple):
+    """What a folder holds, not yet made into a module."""
+
+    manifest: Manifest
+    tensors: dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,7 @@ class Companion:
             raise UsageError(f"{folder} holds a {manifest.method}, which is no {self.name}")
         return manifest
 
-    def read(self, embedder: Embedder, folder: Path) -> tuple[Manifest, dict[str, Tensor]]:
+    def read(self, embedder: Embedder, folder: Path) -> Opened:
         """What a folder says of itself, and its tensors.
 
         Raises FingerprintMismatch where `embedder` or its backbone is not the one it was trained for, UsageError where
@@ -91,7 +98,7 @@ class Companion:
         check_fingerprint(saved, loaded, where)
         if ours != theirs:
             raise FingerprintMismatch(where, "embedder", ours, theirs)
-        return manifest, read_tensors(folder / WEIGHTS)
+        return Opened(manifest, read_tensors(folder / WEIGHTS))
 
 
 def _fits(embedder: Embedder) -> dict[str, str]:
