@@ -41,13 +41,15 @@ def draw(results: dict[str, Any], width: float) -> Figure:
         axes.margins(x=0.1)
         axes.set_xticks(
             [point["parameters"] for point in points],
-            [f"{point['parameters'] / 1e6:.2g} M" for point in points],
+            [f"{point['parameters'] / 1e6:.2g}" for point in points],
         )
         axes.set_xticks([], minor=True)
         axes.set_ylim(0, 1)
         axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
         axes.grid(visible=True, axis="y")
-        axes.set_xlabel("parameters")
+        axes.set_xlabel("parameters, millions")
+        if narrow or axes is panels[0]:
+            axes.set_ylabel("share")
     intervals.reference(panels[-1], results["data"]["teacher"])
     style.panel_letters(panels, list(PANELS.values()))
     return figure
