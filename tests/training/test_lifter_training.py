@@ -16,8 +16,9 @@ from workbench.embedders.llm2vec_gen import LLM2VecGen
 from workbench.errors import UsageError, WorkbenchError
 from workbench.training import lifter as training
 from workbench.training.corpus import Corpus
-from workbench.training.lifter import LifterStep, Step, tokenize_examples, train
+from workbench.training.lifter import LifterStep, train
 from workbench.training.lifter_config import LifterTraining
+from workbench.training.lifter_examples import Step, tokenize_examples
 
 QUERIES = [
     f"What is the capital of {place}?" for place in ("France", "Japan", "gold", "the river", "the city")

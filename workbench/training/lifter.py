@@ -3,13 +3,12 @@
 Embedder and backbone are frozen. Queries are embedded as they are needed: soft prompts of a whole corpus fit no memory.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from workbench.embedders.artifact import CONFIG
@@ -19,19 +18,18 @@ from workbench.embedders.encoding import Vectors
 from workbench.embedders.lifter import Lifter
 from workbench.embedders.lifter_artifact import load_lifter, save_lifter
 from workbench.embedders.llm2vec_gen import LLM2VecGen
-from workbench.errors import UsageError, WorkbenchError
+from workbench.errors import UsageError
 from workbench.objectives import IGNORED, alignment_loss
-from workbench.processes import Processes, agreed
-from workbench.training.batches import ALONE, BatchOrder
+from workbench.processes import agreed
+from workbench.training.batches import BatchOrder
 from workbench.training.corpus import Corpus
 from workbench.training.lifter_config import LifterTraining
+from workbench.training.lifter_examples import PROMPTS, LifterBatch, LifterExamples, Step, tokenize_examples
 from workbench.training.llm2vec_gen import response_loss
 from workbench.training.reductions import mean_over_all
 from workbench.training.run import Run
 from workbench.training.trainer import Batches, MethodTrainer, training_arguments
 
-PROMPTS = 10
-"""Soft prompts for embedders that have none of their own."""
 STARTED = 512
 """Queries whose vectors decide where a lifter starts."""
 
@@ -45,48 +43,6 @@ class LifterLosses(NamedTuple):
     recon_teacher: Float[Tensor, ""] | None
     """Reconstruction from the teacher's vectors."""
     prompts: Float[Tensor, ""] | None
-
-
-class LifterBatch(NamedTuple):
-    """What one step of training reads."""
-
-    rows: Int[Tensor, " b"]
-    """The queries, by their place in the corpus."""
-    response_ids: Int[Tensor, "b r"]
-    """Padded on the right."""
-    labels: Int[Tensor, "b r"]
-    """The response and its closing EOS, -100 where there is padding."""
-    targets: Float[Tensor, "b d_e"]
-    """The teacher's vectors of the responses; `[b, 0]` where the embedder's vectors of the queries are read."""
-
-
-class Step(NamedTuple):
-    """One step's rows of the corpus, and whose vectors it reads."""
-
-    rows: list[int]
-    taught: bool
-
-
-@dataclass(frozen=True)
-class LifterExamples:
-    """A corpus in tokens, ready to be cut into batches."""
-
-    embedder: Embedder
-    queries: list[list[int]]
-    responses: list[list[int]]
-    targets: Float[Tensor, "n d_e"]
-    truncated_queries: int
-    truncated_responses: int
-
-    def make(self, step: Step, processes: Processes = ALONE) -> dict[str, Tensor]:
-        """The tensors of this process's part of a step, as the fields of a `LifterBatch`."""
-        rows = processes.read(step.rows)
-        response = self.embedder.backbone.pad([self.responses[row] for row in rows], side="right")
-        labels = response.ids.masked_fill(~response.mask | processes.idle(step.rows), IGNORED)
-        targets = self.targets[rows].to(labels.device)
-        return LifterBatch(
-            torch.tensor(rows), response.ids, labels, targets if step.taught else targets[:, :0]
-        )._asdict()
 
 
 def train(
@@ -195,30 +151,6 @@ def build_trainer(
     plan = [Step(rows, config.reads_teacher(number)) for number, rows in enumerate(order.batches)]
     arguments = training_arguments(config, run, examples.embedder.backbone, lr_scheduler_type=config.schedule)
     return MethodTrainer(LifterStep(lifter, examples, config), Batches(plan, examples.make), run, arguments)
-
-
-def tokenize_examples(
-    embedder: Embedder, corpus: Corpus, config: LifterTraining, lifter_config: LifterConfig
-) -> LifterExamples:
-    """Queries as the embedder reads them; responses closed by the backbone's own EOS unless they are cut.
-
-    Raises WorkbenchError for an empty corpus.
-    """
-    if not corpus.queries:
-        raise WorkbenchError("the corpus is empty: there is nothing to train on")
-    backbone = embedder.backbone
-    room = min(config.max_response_length, backbone.max_length - (lifter_config.n_prompts or PROMPTS))
-    queries = embedder.tokenize(corpus.queries)
-    answers = backbone.tokenizer(corpus.responses, add_special_tokens=False)["input_ids"]
-    targets = np.zeros((len(corpus), 0)) if corpus.targets is None else corpus.targets
-    return LifterExamples(
-        embedder=embedder,
-        queries=queries.ids,
-        responses=[[*ids, backbone.eos_ids[0]][:room] for ids in answers],
-        targets=torch.from_numpy(np.ascontiguousarray(targets, dtype=np.float32)),
-        truncated_queries=queries.truncated,
-        truncated_responses=sum(len(ids) >= room for ids in answers),
-    )
 
 
 def shares_teachers_space(embedder: Embedder) -> bool:
