@@ -57,8 +57,10 @@ def test_the_column_is_the_first_of_the_known_names_or_the_named_one(tmp_path):
     assert read_texts(path, "other").texts == ["O"]
     with pytest.raises(UsageError, match=r"no column 'text'; it has instruction, question, other"):
         read_texts(path, "text")
-    with pytest.raises(UsageError, match=r"which column\? It has a, b"):
+    with pytest.raises(UsageError, match=r"which column\? It has a, b; name one with --column"):
         read_texts(write(tmp_path, "b.csv", "a,b\n1,2\n"))
+    with pytest.raises(UsageError, match=r"stand apart by semicolons, and \.csv is read with commas"):
+        read_texts(write(tmp_path, "c.csv", "id;text\n1;gold\n"))
 
 
 def test_the_limit_counts_texts_and_not_blank_rows(tmp_path):

@@ -16,10 +16,11 @@ class UsageError(WorkbenchError):
 class FingerprintMismatch(WorkbenchError):
     """An artifact or a store was made with another backbone, tokenizer or template than the one at hand."""
 
-    def __init__(self, what: str, part: str, saved: str, loaded: str) -> None:
-        """Names `what` does not fit, which `part` of the fingerprint differs, and both sides of it."""
+    def __init__(self, what: str, part: str, saved: str, loaded: str, remedy: str = "") -> None:
+        """Names `what` does not fit, which `part` of the fingerprint differs, both sides of it, and what to do."""
+        does = f"; {remedy}" if remedy else ""
         super().__init__(
-            f"{what} does not fit: its {part} is {_short(saved)}, but {_short(loaded)} is loaded"
+            f"{what} does not fit: its {part} is {_short(saved)}, but {_short(loaded)} is loaded{does}"
         )
         self.part, self.saved, self.loaded = part, saved, loaded
 

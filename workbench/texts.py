@@ -93,12 +93,18 @@ def _collect(rows: list[Row], column: str, source: str, limit: int | None) -> Te
     return TextTable(texts, others, source, column, dict(left_out))
 
 
+def _remedy(columns: list[str]) -> str:
+    if len(columns) == 1 and ";" in columns[0]:
+        return "its columns stand apart by semicolons, and .csv is read with commas"
+    return "name one with --column"
+
+
 def _choose_column(rows: list[Row], column: str | None, source: str) -> str:
     columns = list(dict.fromkeys(key for row in rows for key in row.values))
     if column is None:
         column = next((name for name in COLUMNS if name in columns), None)
         if column is None:
-            raise UsageError(f"{source}: which column? It has {', '.join(columns)}; name one with --column")
+            raise UsageError(f"{source}: which column? It has {', '.join(columns)}; {_remedy(columns)}")
     if column not in columns:
         raise UsageError(f"{source} has no column {column!r}; it has {', '.join(columns)}")
     return column

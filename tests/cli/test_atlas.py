@@ -224,6 +224,7 @@ def test_another_embedder_is_refused_by_search_and_build(cli, store, tmp_path, t
         ran = cli("atlas", *command, "--store", store, "--embedder", other)
         assert (ran.code, ran.out) == (1, "")
         assert "does not fit: its embedder is" in ran.error
+        assert ran.error.endswith("is loaded; open it with the embedder that built it")
 
 
 @pytest.mark.parametrize(

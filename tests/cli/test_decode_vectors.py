@@ -190,6 +190,7 @@ def test_another_embedders_lifter_is_refused(cli, tmp_path, vectors, gem_dir, li
     ran = cli("decode", "--vectors", tmp_path / "v.npy", "--embedder", gem_dir, "--lifter", lifter_dir)
     assert (ran.code, ran.out, ran.err.count("\n")) == (1, "", 1)
     assert "does not fit: its embedder is" in ran.error
+    assert ran.error.endswith("is loaded; `workbench train lifter` makes one for this embedder")
 
 
 def test_gem_has_badges_of_its_own(cli, gem_dir, texts):

@@ -184,7 +184,9 @@ def test_a_link_opens_any_folder(run):
 def test_without_a_run_and_without_lines_it_says_so(run):
     assert "No run yet" in html(opened())
     (run / "log.jsonl").write_text("")
-    assert "logged nothing yet" in html(opened([str(run)]))
+    assert "This run has logged nothing yet." in html(opened([str(run)]))
+    (run / "run.json").write_text(json.dumps({"logging_steps": 10}))
+    assert "logged nothing yet: it logs every 10 steps." in html(opened([str(run)]))
 
 
 def test_a_folder_that_is_no_run_is_one_line(tmp_path):

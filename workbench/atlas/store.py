@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from workbench.embedders.base import Embedder
 
+REMEDY = "open it with the embedder that built it"
 KEPT = timedelta(minutes=10)
 """How long a replaced version stays for those who are reading it."""
 TRIES = 5
@@ -67,7 +68,7 @@ def check_embedder(facts: StoreFacts, backbone: dict[str, str], embedder: str, u
 
     check_fingerprint(facts.backbone, backbone, f"the store {uri}")
     if facts.embedder != embedder:
-        raise FingerprintMismatch(f"the store {uri}", "embedder", facts.embedder, embedder)
+        raise FingerprintMismatch(f"the store {uri}", "embedder", facts.embedder, embedder, REMEDY)
 
 
 def create_store(uri: str, facts: StoreFacts, metadata: dict[str, "pa.DataType"]) -> "Store":

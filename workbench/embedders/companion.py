@@ -92,12 +92,14 @@ class Companion:
         """
         manifest = self.manifest_in(folder)
         check_weights(folder, manifest)
-        where = f"the {self.name} {folder} (`{self.command}` makes one that does)"
+        where = f"the {self.name} {folder}"
         saved, loaded = dict(manifest.fingerprint), _fits(embedder)
         ours, theirs = saved.pop("embedder", ""), loaded.pop("embedder")
         check_fingerprint(saved, loaded, where)
         if ours != theirs:
-            raise FingerprintMismatch(where, "embedder", ours, theirs)
+            raise FingerprintMismatch(
+                where, "embedder", ours, theirs, f"`{self.command}` makes one for this embedder"
+            )
         return Opened(manifest, read_tensors(folder / WEIGHTS))
 
 

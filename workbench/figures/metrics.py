@@ -23,7 +23,7 @@ KNOWN = {
     "top_5_accuracy": Metric("found in top 5", "the share whose stand-in is among the first 5"),
     "v_measure": Metric("V-measure", "how far clusters and classes are the same"),
 }
-"""By mteb's name; the names are those of the paper's figures."""
+"""By mteb's name."""
 
 
 def name(raw: str) -> str:

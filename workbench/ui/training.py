@@ -78,7 +78,8 @@ def _follow(folder: str, read: Callable[[str], History], log: bool, was_live: bo
     if was_live and not history.live:
         st.rerun()
     if not history.rows:
-        parts.empty("This run has logged nothing yet.")
+        every = history.settings.get("logging_steps")
+        parts.empty(f"This run has logged nothing yet{f': it logs every {every} steps' if every else ''}.")
         return
     _figures(history)
     figure = losses(history.rows, log=log, dark=state.is_dark())

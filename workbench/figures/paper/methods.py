@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from workbench.figures import palette
+from workbench.figures import metrics, palette
 from workbench.figures.paper import intervals, style
 from workbench.figures.paper.figure import PaperFigure
 from workbench.figures.paper.needs import Many, Maybe, OneOf
@@ -16,10 +16,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLOURS = {"LLM2Vec-Gen": palette.OKABE_ITO[0], "GEM": palette.OKABE_ITO[5]}
-METRICS = {
-    "v_measure": "V-measure", "cosine_spearman": "Spearman", "max_ap": "AP", "accuracy": "accuracy",
-    "ndcg_at_10": "nDCG@10", "map_at_1000": "MAP", "top_5_accuracy": "found in top 5",
-}  # fmt: skip
 ORDER = (
     "similarity", "pair classification", "clustering", "classification", "retrieval", "reasoning", "reranking",
     "safety",
@@ -160,7 +156,7 @@ def _methods(rows: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def _metric(row: dict[str, Any]) -> str:
-    return str(METRICS.get(row["metric"], row["metric"])) + (" ↓" if row["lower_is_better"] else "")
+    return metrics.name(row["metric"]) + (" ↓" if row["lower_is_better"] else "")
 
 
 def _cell(row: dict[str, Any] | None) -> str:
