@@ -1,13 +1,20 @@
 """The folder of a training run: what it was started with, its log, its complete checkpoints."""
 
 import json
+import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 from workbench.errors import UsageError
 from workbench.files import atomic_path, read_settings, write_json
+
+try:
+    import fcntl
+except ImportError:
+    fcntl = None
 
 COMPLETE = "complete"
 """A checkpoint without this file was interrupted while it was written."""
@@ -15,11 +22,46 @@ ARTIFACT = "config.json"
 """The last file of what a run leads to: with it and without checkpoints, the run is finished."""
 
 
+class Hold:
+    """The only process that trains into a folder, for as long as this lives, or the process does.
+
+    Nothing is written: the system keeps the lock of an open folder. Windows has none, and nothing is refused there.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Raises UsageError where another process holds the folder."""
+        self._folder = os.open(folder, os.O_RDONLY) if fcntl else -1
+        try:
+            if fcntl:
+                fcntl.flock(self._folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(
+                f"another training is writing into {folder}: wait for it, or choose another output"
+            ) from None
+
+    def __del__(self) -> None:
+        if getattr(self, "_folder", -1) >= 0:
+            os.close(self._folder)
+
+    @classmethod
+    def of(cls, folder: Path) -> "Hold":
+        """This process's own; a training that was interrupted in it may still be in memory."""
+        place = str(folder.resolve())
+        found = _HELD.get(place)
+        if found is None:
+            _HELD[place] = found = cls(folder)
+        return found
+
+
+_HELD: WeakValueDictionary[str, Hold] = WeakValueDictionary()
+
+
 @dataclass(frozen=True)
 class Run:
     """A training run's folder."""
 
     folder: Path
+    _holds: list[Hold] = field(default_factory=list, repr=False, compare=False)
 
     @property
     def checkpoints(self) -> Path:
@@ -36,13 +78,16 @@ class Run:
     def start(self, settings: dict[str, Any], *, resume: bool) -> str | None:
         """Take up a run with these settings; the checkpoint to resume from, or None to start afresh.
 
-        Raises UsageError where the folder holds a run with other settings and `resume` is set; without `resume`,
-        that run's checkpoints and log are removed, and what it led to where its settings were others: what resumes
-        later must not take that for its own end. The log of a finished run stays whole.
+        Raises UsageError where another process trains into the folder, or it holds a run with other settings and
+        `resume` is set; without `resume`, that run's checkpoints and log are removed, and what it led to where its
+        settings were others: what resumes later must not take that for its own end. The log of a finished run stays
+        whole.
         """
         if self.folder.exists() and not self.folder.is_dir():
             raise UsageError(f"{self.folder} is a file; training writes into a folder")
         settings = json.loads(json.dumps(settings))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._holds[:] = [Hold.of(self.folder)]
         if not resume:
             shutil.rmtree(self.checkpoints, ignore_errors=True)
             self.log.unlink(missing_ok=True)
@@ -50,7 +95,6 @@ class Run:
                 (self.folder / ARTIFACT).unlink(missing_ok=True)
         elif self.record.is_file():
             self._refuse_other(settings)
-        self.folder.mkdir(parents=True, exist_ok=True)
         write_json(self.record, settings)
         latest = self._latest()
         if not resume or latest or not (self.folder / ARTIFACT).is_file():
