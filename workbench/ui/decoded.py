@@ -22,8 +22,8 @@ LEDE = (
 READING = "Embedding the text and reading it again …"
 JUDGING = "Measuring how far to trust this …"
 LEVELS = {
-    "high": "This is what the vector holds: text and vector belong together, more clearly than nearly all shuffled pairs "
-    "do. Whether the model understood what it was asked is another question.",
+    "high": "This is what the vector holds: text and vector belong together, more clearly than nearly all shuffled "
+    "pairs do. Whether the model understood what it was asked is another question.",
     "doubtful": "Shuffled pairs of texts and vectors reach as much: do not rely on this reading.",
     "off the manifold": "No text is known to encode to vectors like these: what they decode to means little.",
 }
