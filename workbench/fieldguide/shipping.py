@@ -24,7 +24,7 @@ COMMANDS = {
     "--output data/fieldguide/corpus.jsonl --max-new-tokens 64",
     "fieldguide/report.json": "workbench fieldguide evaluate --output data/fieldguide/report.json",
     "fieldguide/gem_report.json": "workbench fieldguide evaluate --embedder data/embedders/gem "
-    "--output data/fieldguide/gem_report.json",
+    "--control runs/gem-control --output data/fieldguide/gem_report.json",
     "fieldguide/lifter_report.json": "workbench fieldguide lifter --output data/fieldguide/lifter_report.json",
     "fieldguide/": "workbench fieldguide build --output data/fieldguide",
     "embedders/llm2vec-gen/": "make embedder",
