@@ -132,7 +132,9 @@ def test_an_embedder_saved_and_loaded_again_fits(saved, embedder, tmp_path):
 def test_another_embedder_or_backbone_is_refused(saved, embedder, make_tiny):
     _, folder = saved
     other = LLM2VecGen.untrained(embedder.backbone, embedder.config, seed=6)
-    with pytest.raises(FingerprintMismatch, match=r"its embedder is.*`workbench train lifter` makes one") as refusal:
+    with pytest.raises(
+        FingerprintMismatch, match=r"its embedder is.*`workbench train lifter` makes one"
+    ) as refusal:
         load_lifter(other, folder)
     assert "\n" not in str(refusal.value)
     wider = GEM.untrained(embedder.backbone, GEMConfig(n_special=2))
