@@ -119,7 +119,7 @@ SPECIAL_TOKENS = PaperFigure(
     "special_tokens",
     "The number of compression tokens",
     "LLM2Vec-Gen with 1 to 20 compression tokens, one short training each: {steps} steps of {batch} queries by the "
-    "shipped recipe without its closed-form alignment (the shipped embedder has 2,000 steps). (a) Of the {kept} "
+    "shipped recipe without its closed-form alignment (the shipped one is trained for longer). (a) Of the {kept} "
     "held-out facts that the model answers right, those that the embedding decodes to. (b) {one_hop} one-hop and "
     "{two_hop} two-hop questions that find their passage first. (c) The nearest question has the same answer, of "
     "{answer}. Lines are 95 % Wilson intervals over questions; another training may differ by more.",

@@ -61,7 +61,7 @@ FIGURE = PaperFigure(
     "{sizes} field guides of different size. Diamonds: the shipped one ({pretraining_shipped:,} steps of "
     "pretraining); circles: others ({pretraining:,} steps of the same recipe). Every embedder had the same short "
     "training, {steps} steps on {queries:,} queries with its own model's responses, without the closed-form "
-    "alignment; the shipped embedder has 2,000 steps. (a) Of the {exam:,} items of the exam, answered right by the "
+    "alignment; the shipped one is trained for longer. (a) Of the {exam:,} items of the exam, answered right by the "
     "model. (b) Of the facts that the model itself answers right ({known_least} to {known_most}, not the same "
     "ones), those that the embedding decodes to. (c) {two_hop} two-hop questions that find their passage first; "
     "dashed: the teacher, on the question. Lines are 95 % Wilson intervals over questions; one training each.",
