@@ -14,7 +14,7 @@ from workbench.embedders.llm2vec_gen import LLM2VecGen
 from workbench.embedders.official import load_checkpoint
 from workbench.training.batches import Examples
 from workbench.training.config import LLM2VecGenTraining
-from workbench.training.llm2vec_gen import TrainingStep
+from workbench.training.llm2vec_gen_step import TrainingStep
 
 
 class Ours:

@@ -26,7 +26,7 @@ from workbench.texts import read_texts
 from workbench.training.batches import BatchOrder, Examples, tokenize_examples
 from workbench.training.config import LLM2VecGenTraining
 from workbench.training.corpus import Corpus
-from workbench.training.llm2vec_gen import TrainingStep
+from workbench.training.llm2vec_gen_step import TrainingStep
 
 RECIPE = LLM2VecGenTraining(lora_rank=16, lora_alpha=32.0, align_reduction="sum")
 SHAPE = LLM2VecGenConfig(dimension=384, align_each=True, lora_rank=16, lora_alpha=32.0)

@@ -41,7 +41,8 @@ from workbench.embedders.config import LLM2VecGenConfig
 from workbench.embedders.llm2vec_gen import LLM2VecGen
 from workbench.training.batches import BatchOrder, Examples
 from workbench.training.config import LLM2VecGenTraining
-from workbench.training.llm2vec_gen import TrainingStep, build_trainer
+from workbench.training.llm2vec_gen import build_trainer
+from workbench.training.llm2vec_gen_step import TrainingStep
 from workbench.training.run import Run
 
 Batches = list[dict[str, Tensor]]

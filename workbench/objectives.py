@@ -27,22 +27,29 @@ def alignment_loss(
     return squared.mean() if reduction == "mean" else squared.sum(dim=-1).mean()
 
 
+def labelled(labels: Int[Tensor, "b t"]) -> Int[Tensor, " m"]:
+    """Where labels are, counted through all rows. How many there are, a GPU has to be asked: best before it works."""
+    return (labels.flatten() != IGNORED).nonzero()[:, 0]
+
+
 def reconstruction_loss(
     hidden: Float[Tensor, "b t d"],
     labels: Int[Tensor, "b t"],
     head: Callable[[Tensor], Tensor],
     *,
     chunk: int | None = None,
+    places: Int[Tensor, " m"] | None = None,
 ) -> Float[Tensor, ""]:
     """Mean cross-entropy of the response tokens, `CE(r | p)`, over all labelled positions of the batch (section 3).
 
     `hidden[i, j]` must predict `labels[i, j]`; positions labelled -100 count nothing and get no logits at all.
     `head` turns hidden states `[m, d]` into logits `[m, V]`; where it is frozen, the gradients of `hidden` are taken
     right away. With `chunk`, logits of at most that many positions exist at once; those of a head that trains are
-    computed again for the backward pass. Raises ValueError where nothing is labelled.
+    computed again for the backward pass. `places` is `labelled(labels)` where that is known already. Raises ValueError
+    where nothing is labelled.
     """
-    counted = labels != IGNORED
-    states, wanted = hidden[counted], labels[counted]
+    places = labelled(labels) if places is None else places
+    states, wanted = hidden.flatten(0, 1).index_select(0, places), labels.flatten()[places]
     if wanted.numel() == 0:
         raise ValueError("no position is labelled: the reconstruction loss has nothing to predict")
 

@@ -1,9 +1,12 @@
 """Which kernel runs is a matter of speed alone: gradients agree."""
 
+import copy
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from workbench.backbone import kernels
 
@@ -41,22 +44,143 @@ def test_only_short_texts_with_gradients_leave_the_fused_kernel():
         assert not plain(cpu, kernels.SHORT)
 
 
-def test_a_gpu_holds_as_many_positions_as_a_share_of_its_memory(tiny_backbone, monkeypatch):
-    assert kernels.positions_at_once(tiny_backbone) == 1024
-    card = SimpleNamespace(total_memory=kernels.graph_bytes(tiny_backbone) * 20_000)
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: card)
-    config = tiny_backbone.model
-    for kind, expected in (("cuda", 5_000), ("mps", 8192)):
-        elsewhere = SimpleNamespace(
-            device=torch.device(kind),
-            dtype=torch.float32,
-            hidden_size=tiny_backbone.hidden_size,
-            model=config,
-        )
-        assert kernels.positions_at_once(elsewhere) == expected
-    card.total_memory = 1
-    elsewhere.device = torch.device("cuda")
-    assert kernels.positions_at_once(elsewhere) == 1024
+def elsewhere(backbone, kind, memory, monkeypatch, **changes):
+    """The backbone as it would stand on a device of another kind, with a card of so many bytes."""
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(total_memory=memory))
+    about = {name: getattr(backbone, name) for name in ("hidden_size", "vocab_size", "model", "layers")}
+    about |= {"device": torch.device(kind), "dtype": torch.float32, "sharded": False}
+    return SimpleNamespace(**about | changes)
+
+
+def test_a_gpu_holds_a_part_of_what_the_logits_would_take(tiny_backbone, monkeypatch):
+    assert kernels.plan_step(tiny_backbone, 10**6) == kernels.StepPlan(1024)
+    assert kernels.plan_step(elsewhere(tiny_backbone, "mps", 0, monkeypatch), 1) == kernels.StepPlan(8192)
+    graph = kernels.graph_bytes(tiny_backbone)
+    responses = 100 * graph  # so many logits of 400 tokens, three times, in float32: 0.55 of that over a graph
+    large = elsewhere(tiny_backbone, "cuda", 10**15, monkeypatch)
+    assert kernels.plan_step(large, responses).positions == int(0.55 * 3 * 4 * 400 * 100)
+    small = elsewhere(tiny_backbone, "cuda", graph * 20_000, monkeypatch)
+    assert kernels.plan_step(small, responses).positions == 5_000  # a quarter of the card
+    assert kernels.plan_step(elsewhere(tiny_backbone, "cuda", 1, monkeypatch), 1).positions == 1024
+
+
+def test_blocks_are_read_again_where_a_part_leaves_a_gpu_idle(tiny_backbone, monkeypatch):
+    card = kernels.graph_bytes(tiny_backbone) * 8_000  # parts of 2,000 positions
+    backbone = elsewhere(tiny_backbone, "cuda", card, monkeypatch)
+    block = sum(weight.numel() for weight in tiny_backbone.layers[0].parameters())
+    for busy, again in ((4_000 * block, False), (4_000 * block + 1, True)):
+        monkeypatch.setattr(kernels, "BUSY", {4: busy})
+        kept = kernels.plan_step(backbone, 10**9).kept
+        inputs = 2 * 32 * 4  # of two blocks of size 32, in float32
+        assert kept == (pytest.approx(inputs / kernels.graph_bytes(tiny_backbone)) if again else 1.0)
+    spread = elsewhere(tiny_backbone, "cuda", card, monkeypatch, sharded=True)
+    assert kernels.plan_step(spread, 10**9).kept == 1.0
+
+
+def test_a_gpu_reads_many_positions_at_once(tiny_backbone, monkeypatch):
+    assert kernels.read_at_once(tiny_backbone) is None
+    assert kernels.read_at_once(elsewhere(tiny_backbone, "cuda", 10**12, monkeypatch)) == 8192
+    one = kernels.graph_bytes(tiny_backbone) / 2 + 2 * 2 * 32 * 4  # a block's work; keys and values of two
+    card = int(one * 32 * 3_000)
+    assert kernels.read_at_once(elsewhere(tiny_backbone, "cuda", card, monkeypatch)) in (2_999, 3_000)
+
+
+def outcome(backbone):
+    """States and gradients of two texts, one of them padded."""
+    ids = torch.arange(3, 27).reshape(2, 12)
+    mask = torch.ones(2, 12, dtype=torch.bool)
+    mask[0, :4] = False
+    inputs = backbone.embed(ids).detach().requires_grad_()
+    last = backbone.hidden(inputs, mask=mask, positions=(mask.cumsum(1) - 1).clamp(min=0)).last[mask]
+    (last * torch.linspace(-1, 1, last.numel()).reshape(last.shape).cos()).sum().backward()
+    return last.detach(), inputs.grad
+
+
+NORMS = {"llama": 5, "qwen3": 9, "mistral": 5, "qwen2": 5, "olmo2": 9, "gemma2": 0, "gpt2": 0, "gpt_neox": 0}
+"""Two blocks: RMS norms before attention and feed-forward, of queries and keys where there are, and the last one.
+Gemma adds one to its weights, the others' are layer norms."""
+
+
+@pytest.mark.parametrize("family", NORMS)
+def test_a_fused_norm_is_the_same_norm(make_tiny, family):
+    backbone = make_tiny(family)
+    with torch.no_grad():
+        for name, weight in backbone.model.named_parameters():
+            if "norm" in name:
+                weight.copy_(torch.linspace(0.5, 1.5, len(weight)))
+    plain = outcome(backbone)
+    assert kernels.fuse_norms(backbone.model) == NORMS[family]
+    assert kernels.fuse_norms(backbone.model) == 0  # they are already
+    for found, known in zip(outcome(backbone), plain, strict=True):
+        torch.testing.assert_close(found, known, atol=1e-5, rtol=1e-5)
+
+
+def test_fused_norms_are_torch_s_own_and_leave_other_numbers_alone(make_tiny, monkeypatch):
+    backbone, called = make_tiny("qwen3"), []
+    kernels.fuse_norms(backbone.model)
+    fused = F.rms_norm
+    monkeypatch.setattr(F, "rms_norm", lambda *parts: called.append(1) or fused(*parts))
+    outcome(copy.deepcopy(backbone))
+    assert len(called) == 9
+    norm = backbone.layers[0].input_layernorm
+    rows = torch.randn(3, 32, dtype=torch.float64)
+    assert torch.equal(norm(rows), type(norm).forward(norm, rows))
+    assert len(called) == 9
+
+
+def test_a_norm_with_another_epsilon_is_not_fused(make_tiny):
+    class Doubled(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight, self.variance_epsilon = torch.nn.Parameter(torch.ones(16)), 1e-6
+
+        def forward(self, rows):
+            return F.rms_norm(rows, (16,), self.weight, 2 * self.variance_epsilon)
+
+    assert kernels.fuse_norms(Doubled()) == 0
+
+
+def kept_bytes(backbone, work):
+    """What `work` keeps for its backward pass, weights left out."""
+    kept, weights = {}, {weight.untyped_storage().data_ptr() for weight in backbone.model.parameters()}
+
+    def keep(tensor):
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        found = work()
+    return found, sum(size for place, size in kept.items() if place not in weights)
+
+
+@pytest.mark.parametrize("family", ["llama", "qwen3", "gemma2", "gpt2", "gpt_neox", "phi3"])
+def test_blocks_that_are_read_again_keep_less_and_give_the_same(make_tiny, monkeypatch, family):
+    monkeypatch.setattr(kernels, "SHORT", 0)  # outside, attention has the kernel of a GPU, the same both times
+    backbone = make_tiny(family)
+    ids = torch.arange(3, 43).reshape(2, 20)
+    found = []
+    for again in (False, True):
+        inputs = backbone.embed(ids).detach().requires_grad_()
+        with kernels.read_again(backbone) if again else nullcontext():
+            last, kept = kept_bytes(backbone, lambda: backbone.hidden(inputs).last)  # noqa: B023
+        (last * torch.linspace(-1, 1, last.numel()).reshape(last.shape).cos()).sum().backward()
+        found.append((last.detach(), inputs.grad, kept))
+    (last, gradient, kept), (other, same, less) = found
+    torch.testing.assert_close(other, last, atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(same, gradient, atol=1e-5, rtol=1e-5)
+    assert less < kept / 3
+
+
+def test_reading_again_ends_with_its_block_and_keeps_a_block_s_own_forward(tiny_backbone):
+    first, second = tiny_backbone.layers[:2]
+    own = first.forward
+    first.forward = own
+    with pytest.raises(KeyError), kernels.read_again(tiny_backbone):
+        assert "forward" in vars(second)
+        raise KeyError
+    assert vars(first)["forward"] is own
+    assert "forward" not in vars(second)
+    del first.forward
 
 
 @pytest.mark.parametrize("family", ["llama", "qwen3"])

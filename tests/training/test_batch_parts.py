@@ -3,12 +3,14 @@
 import pytest
 import torch
 
+from workbench.backbone import kernels
+from workbench.backbone.kernels import StepPlan
 from workbench.embedders.config import LLM2VecGenConfig
 from workbench.embedders.llm2vec_gen import LLM2VecGen
-from workbench.training import llm2vec_gen, parts
+from workbench.training import llm2vec_gen_step, parts
 from workbench.training.batches import Batch, Examples
 from workbench.training.config import LLM2VecGenTraining
-from workbench.training.llm2vec_gen import TrainingStep
+from workbench.training.llm2vec_gen_step import TrainingStep
 
 QUERIES = [[5, 6, 7, 8, 9, 10], [11], [12, 13], [14, 15, 16], [], [17, 18]]
 RESPONSES = [[20, 3], [21, 22, 23, 24, 25, 3], [26, 3], [3], [27, 28, 3], [29, 30, 31, 3]]
@@ -34,14 +36,19 @@ def trained(step, batch, scale=1.0):
     return torch.stack([part.detach() for part in losses]), gradients
 
 
-@pytest.mark.parametrize("limit", [1, 24, 40])
+def in_parts(monkeypatch, limit, kept=1.0):
+    monkeypatch.setattr(llm2vec_gen_step, "plan_step", lambda backbone, responses: StepPlan(limit, kept))
+
+
+@pytest.mark.parametrize(("limit", "kept"), [(1, 1.0), (24, 1.0), (40, 1.0), (1000, 0.1), (12, 0.1)])
 @pytest.mark.parametrize(
     "recipe", [{}, {"align_reduction": "sum", "w_align": 0.3}, {"w_recon": 0.0}, {"lora_rank": 2}]
 )
-def test_parts_give_the_losses_and_gradients_of_the_whole(make_tiny, monkeypatch, recipe, limit):
+def test_parts_give_the_losses_and_gradients_of_the_whole(make_tiny, monkeypatch, recipe, limit, kept):
     step, batch = subject(make_tiny("qwen3"), **recipe)
     whole, wanted = trained(step, batch, scale=0.5)
-    monkeypatch.setattr(llm2vec_gen, "positions_at_once", lambda backbone: limit)
+    monkeypatch.setattr(kernels, "SHORT", 0)  # a block that is read again meets the kernel of a GPU
+    in_parts(monkeypatch, limit, kept)
     losses, gradients = trained(step, batch, scale=0.5)
     torch.testing.assert_close(losses, whole, atol=1e-6, rtol=1e-6)
     for gradient, expected in zip(gradients, wanted, strict=True):
@@ -53,7 +60,7 @@ def test_no_gradients_are_taken_where_none_are_recorded(make_tiny, monkeypatch):
     step, batch = subject(make_tiny("llama"))
     with torch.no_grad():
         whole = step(**batch)
-        monkeypatch.setattr(llm2vec_gen, "positions_at_once", lambda backbone: 1)
+        in_parts(monkeypatch, 1)
         losses = step(**batch)
     torch.testing.assert_close(torch.stack(losses), torch.stack(whole), atol=1e-6, rtol=1e-6)
     assert not losses.total.requires_grad
@@ -61,7 +68,7 @@ def test_no_gradients_are_taken_where_none_are_recorded(make_tiny, monkeypatch):
 
 def test_parts_lose_their_common_padding_and_keep_every_token(make_tiny):
     _, batch = subject(make_tiny("llama"))
-    found = parts.split(Batch(**batch), vectors=5, query_share=0.5, limit=27)
+    found = parts.split(Batch(**batch), parts.Costs(5, 0.5, 1), limit=27)
     # a row costs 5 vectors, 6 response tokens and half of 6 query tokens: 14, so two rows reach 27
     assert [len(part.targets) for part in found] == [2, 2, 2]
     assert [part.query_ids.shape[1] for part in found] == [6, 3, 2]
@@ -77,9 +84,9 @@ def _real(mask):
 
 def test_a_batch_that_fits_is_one_part(make_tiny):
     _, batch = subject(make_tiny("llama"))
-    (whole,) = parts.split(Batch(**batch), vectors=5, query_share=0.5, limit=84)
+    (whole,) = parts.split(Batch(**batch), parts.Costs(5, 0.5, 1), limit=84)
     assert torch.equal(whole.query_ids, batch["query_ids"])  # six rows of 14, see above
-    assert len(parts.split(Batch(**batch), vectors=5, query_share=0.5, limit=70)) == 2
+    assert len(parts.split(Batch(**batch), parts.Costs(5, 0.5, 1), limit=70)) == 2
 
 
 def test_the_graph_of_a_part_is_gone_before_the_next_one(make_tiny, monkeypatch):

@@ -19,7 +19,8 @@ from workbench.training import llm2vec_gen as training
 from workbench.training.batches import Batch, tokenize_examples
 from workbench.training.config import LLM2VecGenTraining
 from workbench.training.corpus import Corpus
-from workbench.training.llm2vec_gen import TrainingStep, train
+from workbench.training.llm2vec_gen import train
+from workbench.training.llm2vec_gen_step import TrainingStep
 
 QUERIES = [
     f"What is the capital of {place}?" for place in ("France", "Japan", "gold", "the river", "the city")
@@ -294,7 +295,8 @@ torch.set_num_threads(1)
 import test_llm2vec_gen_training as here
 from conftest import FakeTeacher
 from workbench.backbone import Backbone
-from workbench.training.llm2vec_gen import TrainingStep, train
+from workbench.training.llm2vec_gen import train
+from workbench.training.llm2vec_gen_step import TrainingStep
 from workbench.training.corpus import Corpus
 calls, forward = [], TrainingStep.forward
 def killed(self, **inputs):

@@ -11,7 +11,8 @@ from workbench.training import packing
 from workbench.training.batches import PackedBatch, tokenize_examples
 from workbench.training.config import LLM2VecGenTraining
 from workbench.training.corpus import Corpus
-from workbench.training.llm2vec_gen import TrainingStep, train
+from workbench.training.llm2vec_gen import train
+from workbench.training.llm2vec_gen_step import TrainingStep
 from workbench.training.packing import fill_rows, pack, read_packed
 
 QUERIES = [

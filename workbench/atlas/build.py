@@ -63,7 +63,7 @@ def facts_of(embedder: "Embedder", source: Source, instruction: str | None) -> S
     )
 
 
-def make_with(embedder: "Embedder", instruction: str | None, batch_size: int) -> Make:
+def make_with(embedder: "Embedder", instruction: str | None, batch_size: int | None = None) -> Make:
     """Texts to vectors by `embedder`."""
 
     def make(texts: list[str]) -> Made:

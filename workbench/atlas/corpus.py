@@ -107,7 +107,7 @@ def embedded(
     with _named(held.path, held.name):
         source = source_of(held.path, column=column, metadata=metadata, limit=limit)
         uri = str(Path(held.folder.name) / "store")
-        make = make_with(embedder, None, 32)
+        make = make_with(embedder, None)
         if turn is not None:
             make = _in_turn(make, turn)
         facts = facts_of(embedder, source, None)

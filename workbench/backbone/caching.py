@@ -1,7 +1,9 @@
-"""The argument by which a model takes the keys and values that it goes on from: its name differs between releases."""
+"""The keys and values that a model goes on from: the argument that takes them, and how they are let go again."""
 
 import inspect
 from typing import Any
+
+from torch import Tensor
 
 
 def cache_argument(model: Any) -> str:
@@ -10,3 +12,21 @@ def cache_argument(model: Any) -> str:
     Its outputs carry the cache by the same name.
     """
     return "cache" if "cache" in inspect.signature(model.base_model.forward).parameters else "past_key_values"
+
+
+def let_go(cache: Any, model: Any) -> None:
+    """From now on the cache hands each layer its keys and values once and keeps none: it cannot be used again.
+
+    What a backward pass needs is in its graph; a second copy would stay here until the pass is over. Caches of layers
+    that read each other's are left as they are.
+    """
+    if not hasattr(cache, "layers") or getattr(model.config.get_text_config(), "num_kv_shared_layers", 0):
+        return
+    update = cache.update
+
+    def hand_over(keys: Tensor, values: Tensor, layer: int, *arguments: Any, **options: Any) -> Any:
+        found = update(keys, values, layer, *arguments, **options)
+        cache.layers[layer].keys, cache.layers[layer].values = keys.new_empty(0), values.new_empty(0)
+        return found
+
+    cache.update = hand_over

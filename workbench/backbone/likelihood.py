@@ -22,10 +22,13 @@ LOGITS_AT_ONCE = 2**25
 
 
 def token_loss(
-    backbone: Backbone, predicting: Float[Tensor, "b t d"], labels: Int[Tensor, "b t"]
+    backbone: Backbone,
+    predicting: Float[Tensor, "b t d"],
+    labels: Int[Tensor, "b t"],
+    places: Int[Tensor, " m"] | None = None,
 ) -> Float[Tensor, ""]:
     """`reconstruction_loss` by the backbone's own head, the logits of LOGITS_AT_ONCE at once."""
-    return reconstruction_loss(predicting, labels, backbone.logits, chunk=_chunk(backbone))
+    return reconstruction_loss(predicting, labels, backbone.logits, chunk=_chunk(backbone), places=places)
 
 
 def states_behind(
@@ -36,11 +39,7 @@ def states_behind(
     Ids are padded on the right, where causal attention keeps real tokens from seeing padding: no mask is needed.
     """
     inputs = torch.cat([soft_prompts.to(backbone.device, backbone.dtype), backbone.embed(ids[:, :-1])], dim=1)
-    rows, length = inputs.shape[:2]
-    everything = torch.ones(rows, length, dtype=torch.bool, device=inputs.device)
-    positions = torch.arange(length, device=inputs.device).expand(rows, -1)
-    states = backbone.hidden(inputs, mask=everything, positions=positions)
-    return states.last[:, soft_prompts.shape[1] - 1 :]
+    return backbone.hidden(inputs).last[:, soft_prompts.shape[1] - 1 :]
 
 
 def states_behind_cache(

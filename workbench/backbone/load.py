@@ -12,6 +12,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as hf_logging
 
 from workbench import files
+from workbench.backbone.kernels import fuse_norms
 from workbench.backbone.quantization import Quantization, loading_options
 from workbench.errors import UsageError, WorkbenchError
 from workbench.hub import HubAccess, commit_of, fetch_command
@@ -77,6 +78,8 @@ def load(
     commit = None if folder else commit_of(id_or_path, "config.json", revision, hub.cache_dir)
     if quantization is None:  # else the weights were put in place as they were read
         model = model.to(target)
+    if target.type == "cuda":  # on a CPU one kernel gains nothing over eight
+        fuse_norms(model)
     return Loaded(model, tokenizer, commit or revision, folder)
 
 

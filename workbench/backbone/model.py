@@ -144,22 +144,23 @@ class Backbone(Writing):
         self,
         inputs_embeds: Float[Tensor, "b t d"],
         *,
-        mask: Bool[Tensor, "b s"] | Bool[Tensor, "b t s"],
-        positions: Int[Tensor, "b t"],
+        mask: Bool[Tensor, "b s"] | Bool[Tensor, "b t s"] | None = None,
+        positions: Int[Tensor, "b t"] | None = None,
         cache: Any = None,
         use_cache: bool = False,
     ) -> HiddenStates:
         """Run the model behind what `cache` holds; `mask` covers cache and input (s = cached + t), True = real.
 
-        Causal, or with a mask `[b, t, s]` as that says, True = may attend. A cache that is passed in is extended in
-        place. Gradients reach `inputs_embeds` and the cache.
+        Causal, or with a mask `[b, t, s]` as that says, True = may attend. Without mask and positions all is real and
+        counted from 0, which a GPU need not be asked. A cache that is passed in is extended in place. Gradients reach
+        `inputs_embeds` and the cache.
         """
-        mask = mask.to(self.device)
-        with attention_kernel(self.device, mask.shape[-1]):
+        mask = None if mask is None else mask.to(self.device)
+        with attention_kernel(self.device, inputs_embeds.shape[1] if mask is None else mask.shape[-1]):
             output = self.model.base_model(
                 inputs_embeds=inputs_embeds.to(self.device, self.dtype),
-                attention_mask=mask if mask.ndim == 2 else to_additive(mask, self.dtype),
-                position_ids=positions.to(self.device),
+                attention_mask=mask if mask is None or mask.ndim == 2 else to_additive(mask, self.dtype),
+                position_ids=None if positions is None else positions.to(self.device),
                 use_cache=use_cache or cache is not None,
                 return_dict=True,
                 **{self._cache_argument: cache},

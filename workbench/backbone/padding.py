@@ -27,4 +27,5 @@ def pad(
     padded = torch.full(mask.shape, filler, dtype=torch.long)
     padded[mask] = torch.tensor(list(chain.from_iterable(ids)), dtype=torch.long)
     positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
-    return PaddedBatch(*(part.to(device) for part in (padded, mask, positions)))
+    sent = device.type == "cuda"  # what comes from ordinary memory is read before the call returns
+    return PaddedBatch(*(part.to(device, non_blocking=sent) for part in (padded, mask, positions)))

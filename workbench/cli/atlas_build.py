@@ -48,7 +48,7 @@ def build(
     metadata: Metadata = None,
     limit: options.Limit = None,
     prompt_name: PromptName = None,
-    batch_size: options.BatchSize = 32,
+    batch_size: options.ReadAtOnce = None,
     backbone: BackbonePath = None,
     device: options.Device = "auto",
     dtype: options.Dtype = "auto",

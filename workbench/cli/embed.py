@@ -35,7 +35,7 @@ def embed(
         typer.Option("--prompt-name", help="An instruction of the embedder's, such as query or document."),
     ] = None,
     normalize: Annotated[bool, typer.Option("--normalize", help="Give every vector length 1.")] = False,
-    batch_size: options.BatchSize = 32,
+    batch_size: options.ReadAtOnce = None,
     backbone: Annotated[
         str | None, typer.Option("--backbone", help="Instead of the one the embedder names.")
     ] = None,
@@ -80,7 +80,7 @@ class Part(NamedTuple):
 
 
 def embed_in_parts(
-    embedder: "Embedder", texts: list[str], instruction: str | None, output: Path, batch_size: int
+    embedder: "Embedder", texts: list[str], instruction: str | None, output: Path, batch_size: int | None
 ) -> Part | None:
     """All texts as one part; None in every process but the first.
 
@@ -103,7 +103,9 @@ def embed_in_parts(
             if keep and kept[number].is_file():
                 made[number] = read_part(kept[number], len(part))
             else:
-                encoding = embedder.represent(part, instruction=instruction, batch_size=batch_size)
+                encoding = embedder.represent(
+                    part, instruction=instruction, batch_size=batch_size, embedding_alone=True
+                )
                 made[number] = Part(encoding.embedding.numpy(), encoding.truncated)
                 if keep:
                     write_part(made[number], kept[number])

@@ -56,7 +56,7 @@ def evaluate(
         Path | None, typer.Option("--output", help="Also write the run as .parquet, for `workbench report`.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object with main_score.")] = False,
-    batch_size: options.BatchSize = 32,
+    batch_size: options.ReadAtOnce = None,
     backbone: Annotated[
         str | None, typer.Option("--backbone", help="Instead of the one the embedder names.")
     ] = None,

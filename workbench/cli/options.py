@@ -29,6 +29,10 @@ Column = Annotated[
 ]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first so many texts.")]
 BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Texts at once.")]
+ReadAtOnce = Annotated[
+    int | None,
+    typer.Option("--batch-size", min=1, help="Texts at once; else 32, and on a GPU as many as fit."),
+]
 MaxNewTokens = Annotated[int, typer.Option("--max-new-tokens", min=1, help="Longest response, in tokens.")]
 Device = Annotated[str, typer.Option("--device", help="auto, or a device as torch names it.")]
 Dtype = Annotated[str, typer.Option("--dtype", help="auto, float32, bfloat16 or float16.")]

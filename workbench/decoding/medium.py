@@ -67,7 +67,7 @@ class Medium(ABC):
         """Which lifter is read through; empty without one."""
         return "" if self.lifter is None else self.lifter.fingerprint()
 
-    def represent(self, texts: Sequence[str], *, batch_size: int = 32) -> Kept:
+    def represent(self, texts: Sequence[str], *, batch_size: int | None = None) -> Kept:
         """What is kept of each text."""
         return self.kept_of(self.embedder.represent(texts, batch_size=batch_size))
 

@@ -17,7 +17,9 @@ from tqdm import tqdm
 
 from workbench.backbone import Backbone, Tokenized
 from workbench.backbone.generation import Progress
+from workbench.backbone.kernels import read_at_once
 from workbench.config import Config
+from workbench.embedders.batching import by_length
 from workbench.embedders.encoding import Encoding, SpecialCache, Vectors
 from workbench.embedders.output import check_output, in_form
 from workbench.errors import UsageError, WorkbenchError
@@ -84,26 +86,27 @@ class Embedder(ABC):
         texts: str | Sequence[str],
         *,
         instruction: str | None = None,
-        batch_size: int = 32,
+        batch_size: int | None = None,
+        embedding_alone: bool = False,
         progress: Progress | None = None,
     ) -> Encoding:
-        """Everything this embedder makes of the texts; `instruction` is put before each of them.
+        """Everything this embedder makes of the texts, or their embeddings alone; `instruction` is put before each.
 
         Batches hold texts of similar length, and the order is restored: a text's vectors depend neither on its
-        company nor on padding. `progress(done, total)` is called after each batch.
+        company nor on padding. Without a `batch_size` the device decides (`batching.py`). `progress(done, total)` is
+        called after each batch.
         Raises WorkbenchError where a vector is not finite, UsageError where a text is not a string.
         """
         texts = _as_list(texts)
-        if batch_size < 1:
-            raise UsageError(f"batch_size must be at least 1, not {batch_size}")
         tokens = self.tokenize(texts, instruction=instruction)
-        order = sorted(range(len(texts)), key=lambda row: len(tokens.ids[row]), reverse=True)
-        parts = []
-        for start in range(0, max(len(order), 1), batch_size):
-            rows = order[start : start + batch_size]
-            parts.append(self.encode_batch([tokens.ids[row] for row in rows]))
+        batches = by_length([len(row) for row in tokens.ids], batch_size, read_at_once(self.backbone))
+        order, parts, done = [row for rows in batches for row in rows], [], 0
+        for rows in batches:
+            found = self.encode_batch([tokens.ids[row] for row in rows])
+            parts.append(Vectors(found.embedding) if embedding_alone else found)
+            done += len(rows)
             if progress is not None:
-                progress(min(start + batch_size, len(order)), len(order))
+                progress(done, len(order))
         embedding, soft_prompts, hidden_states, keys_values, next_positions = (
             _in_order(column, order) for column in zip(*parts, strict=True)
         )
@@ -120,7 +123,7 @@ class Embedder(ABC):
         self,
         texts: str | Sequence[str],
         *,
-        batch_size: int = 32,
+        batch_size: int | None = None,
         prompt: str | None = None,
         prompt_name: str | None = None,
         normalize_embeddings: bool = False,
@@ -146,6 +149,7 @@ class Embedder(ABC):
                     rows[start : start + PART],
                     instruction=prompt,
                     batch_size=batch_size,
+                    embedding_alone=True,
                     progress=_advance(bar, start),
                 )
                 parts.append(encoding.embedding)

@@ -14,6 +14,7 @@ from workbench.backbone import Backbone, Tokenized
 from workbench.backbone.generation import Progress
 from workbench.config import Config
 from workbench.embedders.base import Embedder
+from workbench.embedders.batching import DEFAULT
 from workbench.embedders.encoding import Encoding, Vectors
 from workbench.embedders.pooled import Baseline, Echo, LastToken, MeanPool
 from workbench.errors import UsageError, WorkbenchError
@@ -103,10 +104,12 @@ class TeacherEmbedder(Baseline):
         texts: str | Sequence[str],
         *,
         instruction: str | None = None,
-        batch_size: int = 32,
+        batch_size: int | None = None,
+        embedding_alone: bool = False,
         progress: Progress | None = None,
     ) -> Encoding:
-        """As for every embedder; the tokens of the encoding are the backbone's."""
+        """As for every embedder; the tokens of the encoding are the backbone's, and there is only the embedding."""
+        batch_size = DEFAULT if batch_size is None else batch_size
         if batch_size < 1:
             raise UsageError(f"batch_size must be at least 1, not {batch_size}")
         rows = [texts] if isinstance(texts, str) else list(texts)

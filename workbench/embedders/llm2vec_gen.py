@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from workbench.backbone import Backbone, PaddedBatch, Template
+from workbench.backbone.caching import let_go
 from workbench.embedders.base import Vectors
 from workbench.embedders.config import LLM2VecGenConfig
 from workbench.embedders.lora import Lora
@@ -141,8 +142,8 @@ def read_inputs(
 def cached_prefix(backbone: Backbone, batch: PaddedBatch) -> Prefix:
     """Let the backbone read the queries, padded on the left, without gradients, and keep its keys and values."""
     lengths = batch.mask.sum(dim=1)
-    if batch.ids.shape[1] == 0 or not bool(batch.mask.any()):
-        return Prefix(None, batch.mask[:, :0], lengths)
+    if batch.ids.shape[1] == 0:
+        return Prefix(None, batch.mask, lengths)
     states = backbone.hidden(
         backbone.embed(batch.ids), mask=batch.mask, positions=batch.positions, use_cache=True
     )
@@ -155,8 +156,10 @@ def special_states(
     """The last hidden states (after the final norm) at the compression tokens, which end `tokens` `[s, d]`.
 
     The special tokens stand directly after each query, at the positions that follow its own last token.
-    Spends the prefix: its cache grows by the special tokens and must not be used again.
+    Spends the prefix: its cache is let go as the layers read it, and must not be used again.
     """
+    if prefix.cache is not None:
+        let_go(prefix.cache, backbone.model)
     rows, count = len(prefix.lengths), len(tokens)
     inputs = tokens.to(backbone.dtype).expand(rows, -1, -1)
     mask = torch.cat([prefix.mask, prefix.mask.new_ones(rows, count)], dim=1)

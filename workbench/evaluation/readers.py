@@ -35,7 +35,7 @@ class Reader:
     source: Source
     instructions: dict[str, str | None]
     """What stands before a text of each side ("text" is a task without sides); None is the source's own way."""
-    batch_size: int = 32
+    batch_size: int | None = None
     keep: bool = False
     kept: dict[tuple[str, str | None, str], np.ndarray] = field(default_factory=dict)
 
@@ -79,7 +79,9 @@ class Reader:
         call = {"text": encoder.encode, "query": encoder.encode_query, "document": encoder.encode_document}[
             side
         ]
-        options: dict[str, Any] = {"batch_size": self.batch_size, "show_progress_bar": len(texts) >= BAR}
+        options: dict[str, Any] = {"show_progress_bar": len(texts) >= BAR}
+        if self.batch_size is not None:
+            options["batch_size"] = self.batch_size
         if self.instructions.get(side) is not None:
             options["prompt"] = self.instructions[side]
         return np.asarray(call(texts, **options), dtype=np.float32)

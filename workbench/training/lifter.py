@@ -25,7 +25,7 @@ from workbench.training.batches import BatchOrder
 from workbench.training.corpus import Corpus
 from workbench.training.lifter_config import LifterTraining
 from workbench.training.lifter_examples import PROMPTS, LifterBatch, LifterExamples, Step, tokenize_examples
-from workbench.training.llm2vec_gen import response_loss
+from workbench.training.llm2vec_gen_step import response_loss
 from workbench.training.reductions import mean_over_all
 from workbench.training.run import Run
 from workbench.training.trainer import Batches, MethodTrainer, training_arguments

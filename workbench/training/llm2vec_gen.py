@@ -3,45 +3,28 @@
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor, nn
 
-from workbench.backbone import Backbone, PaddedBatch
-from workbench.backbone.kernels import positions_at_once
-from workbench.backbone.likelihood import states_behind
+from workbench.backbone import Backbone
 from workbench.embedders.artifact import CONFIG, load_embedder, save
 from workbench.embedders.config import LLM2VecGenConfig
-from workbench.embedders.llm2vec_gen import LLM2VecGen, read_queries
-from workbench.objectives import IGNORED, alignment_loss
-from workbench.processes import agreed, here
+from workbench.embedders.llm2vec_gen import LLM2VecGen
+from workbench.processes import agreed
 from workbench.training.alignment import RidgeSums, put_alignment
-from workbench.training.batches import POOL, Batch, BatchOrder, Examples, PackedBatch, tokenize_examples
+from workbench.training.batches import POOL, Batch, BatchOrder, Examples, tokenize_examples
 from workbench.training.config import LLM2VecGenTraining
 from workbench.training.corpus import Corpus
-from workbench.training.packing import read_packed
-from workbench.training.parts import split, summed
-from workbench.training.reductions import counts_over_all, own_token_loss, sum_over_all
+from workbench.training.llm2vec_gen_step import TrainingStep
 from workbench.training.run import Run
 from workbench.training.trainer import Batches, MethodTrainer, training_arguments
 from workbench.training.watcher import watch
 
 __all__ = ["LLM2VecGenTraining", "train"]
 
-QUERY_SHARE = 0.25
-"""How much of a position's memory a query's token needs that is read without gradients: its keys and values."""
 FITTED, RIDGE = 4096, 0.01
 """Examples that a ridge start of W_a is fitted on, and its penalty."""
-
-
-class Losses(NamedTuple):
-    """One batch's losses, unweighted; `total` is weighted and is what trains."""
-
-    total: Float[Tensor, ""]
-    align: Float[Tensor, ""]
-    recon: Float[Tensor, ""]
 
 
 def train(
@@ -87,94 +70,6 @@ def train(
     if not config.keep_checkpoints:
         agreed(run.clean)
     return embedder
-
-
-class TrainingStep(nn.Module):
-    """One batch, padded or packed, to its losses; only what the embedder trains are parameters of it."""
-
-    def __init__(self, embedder: LLM2VecGen, config: LLM2VecGenTraining) -> None:
-        super().__init__()
-        self.special = embedder.module
-        self.recipe = config
-        self._backbone = (embedder.backbone,)  # in a tuple: not a submodule, so neither trained nor saved
-        self._trained = [weight for weight in self.parameters() if weight.requires_grad]
-
-    def forward(self, **inputs: Tensor) -> Losses:
-        packs, special = "query_places" in inputs, self.special
-        batch = PackedBatch(**inputs) if packs else Batch(**inputs)
-        parts: list[Any] = [batch]
-        whole = packs or self._backbone[0].sharded  # blocks that are spread run as often in every process
-        if isinstance(batch, Batch) and not whole:
-            share = QUERY_SHARE if special.lora is None else 1.0
-            vectors = len(special.tokens) + special.n_compression
-            parts = split(batch, vectors, share, positions_at_once(self._backbone[0]))
-        if len(parts) == 1 and here().count == 1:
-            return self.losses(batch)
-        rows, counted = counts_over_all(*counts_of(batch))
-
-        def part_of_losses(part: Batch | PackedBatch) -> Losses:
-            """A part's share in the means over the batch, of which every process has its own rows."""
-            _, align, recon = self.losses(part)
-            own_rows, own_counted = counts_of(part)
-            align, recon = align * (own_rows / rows), recon * (own_counted / counted)
-            return Losses(self.recipe.w_align * align + self.recipe.w_recon * recon, align, recon)
-
-        return Losses(*map(sum_over_all, summed(part_of_losses, parts, self._trained)))
-
-    def losses(self, batch: Batch | PackedBatch) -> Losses:
-        """The losses of rows that go through the backbone together."""
-        projected = self.special.project(self.read_queries(batch))
-        align = self.align(projected.embedding, batch.targets)
-        recon = self.reconstruct(projected.soft_prompts, batch)
-        return Losses(self.recipe.w_align * align + self.recipe.w_recon * recon, align, recon)
-
-    def read_queries(self, batch: Batch | PackedBatch) -> Float[Tensor, "b n d"]:
-        """`h`: the special tokens behind the queries."""
-        backbone, special = self._backbone[0], self.special
-        if isinstance(batch, PackedBatch):
-            places = batch.query_places
-            with special.encoder_side(backbone):
-                states = read_packed(backbone, batch.queries, special.tokens.expand(len(places), -1, -1))
-            return states.flatten(0, 1)[places[:, -special.n_compression :]]
-        queries = PaddedBatch(batch.query_ids, batch.query_mask, batch.query_positions)
-        return read_queries(backbone, special, queries)
-
-    def align(self, embedding: Float[Tensor, "b d_e"], targets: Float[Tensor, "b d_t"]) -> Float[Tensor, ""]:
-        """How far the embedding is from the teacher's vector of the response."""
-        if not self.recipe.w_align:
-            return embedding.new_zeros(())
-        return alignment_loss(embedding, targets, self.recipe.align_reduction)
-
-    def reconstruct(
-        self, soft_prompts: Float[Tensor, "b n d"], batch: Batch | PackedBatch
-    ) -> Float[Tensor, ""]:
-        """`CE(r | p)`, see `response_loss`; nothing where its weight is 0."""
-        if not self.recipe.w_recon:
-            return soft_prompts.new_zeros(())
-        backbone = self._backbone[0]
-        if isinstance(batch, PackedBatch):
-            states = read_packed(backbone, batch.responses, soft_prompts)
-            return own_token_loss(backbone, states, batch.labels)
-        return response_loss(backbone, soft_prompts, batch.response_ids, batch.labels)
-
-
-def counts_of(batch: Batch | PackedBatch) -> tuple[Int[Tensor, ""], Int[Tensor, ""]]:
-    """How many rows and how many labelled tokens count; an idle process reads a row without labels, which does not."""
-    counted = (batch.labels != IGNORED).sum()
-    return len(batch.targets) * (counted > 0), counted
-
-
-def response_loss(
-    backbone: Backbone,
-    soft_prompts: Float[Tensor, "b n d"],
-    response: Int[Tensor, "b r"],
-    labels: Int[Tensor, "b r"],
-) -> Float[Tensor, ""]:
-    """`CE(r | p)`: the backbone reads the soft prompts, then the response, and predicts it token by token.
-
-    Of several processes, this one's mean.
-    """
-    return own_token_loss(backbone, states_behind(backbone, soft_prompts, response), labels)
 
 
 @torch.no_grad()

@@ -6,7 +6,7 @@ are taken as soon as its losses are there, and added up. The same work as for th
 
 from collections.abc import Callable, Sequence
 from math import ceil
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,15 +15,22 @@ from workbench.objectives import IGNORED
 from workbench.training.batches import Batch
 
 
-def split(batch: Batch, vectors: int, query_share: float, limit: int) -> list[Batch]:
-    """Rows of a batch as parts of about `limit` positions, each as wide as its own longest texts.
+class Costs(NamedTuple):
+    """What the parts of a row cost, in positions whose whole graph is kept."""
 
-    A row has `vectors` special tokens and soft prompts; a query's token counts `query_share` of one that gradients
-    flow through.
-    """
+    vectors: float
+    """Special tokens and soft prompts."""
+    query: float
+    """A token of the query."""
+    response: float
+    """A token of the response."""
+
+
+def split(batch: Batch, costs: Costs, limit: int) -> list[Batch]:
+    """Rows of a batch as parts that cost about `limit`, each as wide as its own longest texts."""
     rows, width = batch.query_ids.shape
-    positions = vectors + batch.response_ids.shape[1] + width * query_share
-    fitting = ceil(limit / positions)
+    row = costs.vectors + costs.query * width + costs.response * batch.response_ids.shape[1]
+    fitting = ceil(limit / row)
     if fitting >= rows:
         return [batch]
     count = -(-rows // fitting)

@@ -56,12 +56,15 @@ def token_loss_over_all(
 
 
 def own_token_loss(
-    backbone: Backbone, predicting: Float[Tensor, "b t d"], labels: Int[Tensor, "b t"]
+    backbone: Backbone,
+    predicting: Float[Tensor, "b t d"],
+    labels: Int[Tensor, "b t"],
+    places: Int[Tensor, " m"] | None = None,
 ) -> Float[Tensor, ""]:
     """`token_loss` of this process's tokens; 0 where others have labelled tokens and this one none."""
     if here().count > 1 and not (labels != IGNORED).any():
         return predicting.float().sum() * 0
-    return token_loss(backbone, predicting, labels)
+    return token_loss(backbone, predicting, labels, places)
 
 
 class _Sum(torch.autograd.Function):
