@@ -35,8 +35,12 @@ class Ours:
         trained = [weight for weight in self.step.parameters() if weight.requires_grad]
         return {"trains": sum(weight.numel() for weight in trained), "torch": torch.__version__}
 
-    def encode(self, texts: list[str], batch_size: int) -> np.ndarray:
-        """Embeddings as `encode` gives them."""
+    def ask(self, do: str, **request: Any) -> Any:
+        """As a side in a process of its own answers."""
+        return getattr(self, do)(**request)
+
+    def encode(self, texts: list[str], batch_size: int | None) -> np.ndarray:
+        """Embeddings as `encode` gives them; without a batch size as many texts at once as it takes by itself."""
         return np.asarray(self.embedder.encode(texts, batch_size=batch_size))
 
     def prompts(self, texts: list[str]) -> None:

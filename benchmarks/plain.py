@@ -1,4 +1,4 @@
-"""Our `encode` and `decode` beside what anyone would write with Hugging Face alone, on the same model.
+"""Our `encode` and `decode` beside what anyone would write with Hugging Face alone, on the same weights.
 
 python -m benchmarks.plain                    # the random Qwen3 of benchmarks.official; as large as Qwen3-0.6B on a GPU
 python -m benchmarks.plain --dtype bfloat16   # where a GPU is present
@@ -22,12 +22,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from transformers import AutoModelForCausalLM
 
 from benchmarks import beside
 from benchmarks import official_model as data
 from benchmarks.agreement import agree, same_texts
 from benchmarks.beside import shape_of, suffix, tolerance
 from benchmarks.runner import Bar, Contender, Report, measure
+from workbench.backbone import Backbone
 from workbench.decoding.decode import decode
 from workbench.embedders.llm2vec_gen import LLM2VecGen
 from workbench.embedders.official import load_checkpoint
@@ -48,18 +50,22 @@ def run(options: argparse.Namespace) -> Iterator[Report]:
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = data.write(Path(folder), shape, options.dtype)
         embedder = load_checkpoint(checkpoint, device=options.device, dtype=options.dtype)
+        load: Any = AutoModelForCausalLM.from_pretrained
+        model = load(Path(folder) / "base", dtype=embedder.backbone.dtype).to(options.device).eval()
     setting = {"model": str(shape), "dtype": options.dtype}
-    yield encoding(options, embedder, shape, setting)
+    yield encoding(options, embedder, model, shape, setting)
     soft_prompts = embedder.represent(
         data.texts([20] * options.decode_texts, shape.vocabulary, 2)
     ).soft_prompts
     assert soft_prompts is not None
-    yield decoding(options, embedder, soft_prompts, setting)
+    yield decoding(options, embedder, model, soft_prompts, setting)
     if torch.cuda.is_available():
-        yield floor(options, embedder, soft_prompts[:1], setting)
+        yield floor(options, embedder, model, soft_prompts[:1], setting)
 
 
-def encoding(options: argparse.Namespace, embedder: LLM2VecGen, shape: data.Shape, setting: Any) -> Report:
+def encoding(
+    options: argparse.Namespace, embedder: LLM2VecGen, model: Any, shape: data.Shape, setting: Any
+) -> Report:
     """Texts a second."""
     draw, size = np.random.default_rng(0), options.batch_size
     lengths = np.exp(draw.normal(np.log(24), 0.7, options.texts)).round().clip(4, 128).astype(int).tolist()
@@ -67,9 +73,9 @@ def encoding(options: argparse.Namespace, embedder: LLM2VecGen, shape: data.Shap
     batches = prepared(embedder, texts, size)
 
     def bare() -> list[Tensor]:
-        return [forward(embedder, inputs) for inputs in batches]
+        return [forward(model, inputs, embedder.module.n_compression) for inputs in batches]
 
-    hidden = torch.cat(bare())[:, -embedder.module.n_compression :]
+    hidden = torch.cat(bare())
     order = sorted(range(len(texts)), key=lambda row: lengths[row], reverse=True)
     embedding = embedder.module.project(hidden).embedding.detach().cpu().numpy()
     agree(np.asarray(embedder.encode(texts, batch_size=size))[order], embedding, tolerance(options))
@@ -77,6 +83,9 @@ def encoding(options: argparse.Namespace, embedder: LLM2VecGen, shape: data.Shap
         Contender("ours: encode", lambda: embedder.encode(texts, batch_size=size), len(texts)),
         Contender("bare forward", bare, len(texts)),
     ]
+    if options.device == "cuda":
+        by_itself = "ours: encode, without a batch size"
+        contenders.insert(0, Contender(by_itself, lambda: embedder.encode(texts), len(texts)))
     more = {"texts": len(texts), "tokens": f"4 to 128, {np.mean(lengths):.1f} on average", "batch": size}
     bars = [Bar("ours: encode", "bare forward", least=0.95)]
     return measure(
@@ -102,25 +111,28 @@ def prepared(embedder: LLM2VecGen, texts: list[str], size: int) -> list[Inputs]:
 
 
 @torch.inference_mode()
-def forward(embedder: LLM2VecGen, inputs: Inputs) -> Tensor:
-    """A forward pass, and nothing else."""
-    return embedder.backbone.model.base_model(
+def forward(model: Any, inputs: Inputs, last: int) -> Tensor:
+    """A forward pass, and nothing else: the states of the last positions."""
+    return model.base_model(
         inputs_embeds=inputs.vectors,
         attention_mask=inputs.mask,
         position_ids=inputs.positions,
         use_cache=False,
-    ).last_hidden_state[:, -embedder.module.n_compression :]
+    ).last_hidden_state[:, -last:]
 
 
-def decoding(options: argparse.Namespace, embedder: LLM2VecGen, soft_prompts: Tensor, setting: Any) -> Report:
+def decoding(
+    options: argparse.Namespace, embedder: LLM2VecGen, model: Any, soft_prompts: Tensor, setting: Any
+) -> Report:
     """New tokens a second; all texts in one batch."""
     backbone, new = embedder.backbone, options.tokens
     ours = decode(embedder, soft_prompts, max_new_tokens=new)
-    same = same_texts(ours, backbone.detokenize(generate(embedder, soft_prompts, new).tolist()), options)
+    theirs = backbone.detokenize(generate(backbone, model, soft_prompts, new).tolist())
+    same = same_texts(ours, theirs, options)
     count = len(soft_prompts) * new
     contenders = [
         Contender("ours: decode", lambda: decode(embedder, soft_prompts, max_new_tokens=new), count),
-        Contender("bare generate", lambda: generate(embedder, soft_prompts, new), count),
+        Contender("bare generate", lambda: generate(backbone, model, soft_prompts, new), count),
     ]
     more = {"texts": len(soft_prompts), "tokens each": new, "decoded the same by both": same}
     bars = [Bar("ours: decode", "bare generate", least=0.9)]
@@ -130,11 +142,10 @@ def decoding(options: argparse.Namespace, embedder: LLM2VecGen, soft_prompts: Te
 
 
 @torch.inference_mode()
-def generate(embedder: LLM2VecGen, soft_prompts: Tensor, new: int) -> Tensor:
+def generate(backbone: Backbone, model: Any, soft_prompts: Tensor, new: int) -> Tensor:
     """Hugging Face's own loop."""
-    backbone = embedder.backbone
     vectors = soft_prompts.to(backbone.device, backbone.dtype)
-    return backbone.model.generate(
+    return model.generate(
         inputs_embeds=vectors,
         attention_mask=torch.ones(vectors.shape[:2], dtype=torch.long, device=vectors.device),
         max_new_tokens=new,
@@ -144,14 +155,16 @@ def generate(embedder: LLM2VecGen, soft_prompts: Tensor, new: int) -> Tensor:
     )
 
 
-def floor(options: argparse.Namespace, embedder: LLM2VecGen, soft_prompts: Tensor, setting: Any) -> Report:
+def floor(
+    options: argparse.Namespace, embedder: LLM2VecGen, model: Any, soft_prompts: Tensor, setting: Any
+) -> Report:
     """Tokens a second of one text; the last contender copies as many bytes as the weights have, once a token."""
-    model, new = embedder.backbone.model, options.tokens
+    new = options.tokens
     weights = sum(weight.numel() * weight.element_size() for weight in model.parameters())
     speed = bandwidth(embedder.backbone.device)
     contenders = [
         Contender("ours: decode", lambda: decode(embedder, soft_prompts, max_new_tokens=new), new),
-        Contender("bare generate", lambda: generate(embedder, soft_prompts, new), new),
+        Contender("bare generate", lambda: generate(embedder.backbone, model, soft_prompts, new), new),
         Contender("floor: every weight read once a token", lambda: time.sleep(new * weights / speed), new),
     ]
     more = {"tokens": new, "weights GB": round(weights / 1e9, 2), "bandwidth GB/s": round(speed / 1e9)}

@@ -56,7 +56,9 @@ def test_a_gpu_holds_a_part_of_what_the_logits_would_take(tiny_backbone, monkeyp
     assert kernels.plan_step(tiny_backbone, 10**6) == kernels.StepPlan(1024)
     assert kernels.plan_step(elsewhere(tiny_backbone, "mps", 0, monkeypatch), 1) == kernels.StepPlan(8192)
     graph = kernels.graph_bytes(tiny_backbone)
-    responses = 100 * graph  # so many logits of 400 tokens, three times, in float32: 0.55 of that over a graph
+    responses = (
+        100 * graph
+    )  # so many logits of 400 tokens, three times, in float32: 0.55 of that over a graph
     large = elsewhere(tiny_backbone, "cuda", 10**15, monkeypatch)
     assert kernels.plan_step(large, responses).positions == int(0.55 * 3 * 4 * 400 * 100)
     small = elsewhere(tiny_backbone, "cuda", graph * 20_000, monkeypatch)
@@ -155,7 +157,9 @@ def kept_bytes(backbone, work):
 
 @pytest.mark.parametrize("family", ["llama", "qwen3", "gemma2", "gpt2", "gpt_neox", "phi3"])
 def test_blocks_that_are_read_again_keep_less_and_give_the_same(make_tiny, monkeypatch, family):
-    monkeypatch.setattr(kernels, "SHORT", 0)  # outside, attention has the kernel of a GPU, the same both times
+    monkeypatch.setattr(
+        kernels, "SHORT", 0
+    )  # outside, attention has the kernel of a GPU, the same both times
     backbone = make_tiny(family)
     ids = torch.arange(3, 43).reshape(2, 20)
     found = []

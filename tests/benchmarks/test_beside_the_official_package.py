@@ -122,6 +122,31 @@ def test_all_kinds_are_measured_with_their_bars(beside):
     assert all(len(line.times) == 2 for line in found["official_encode"].lines)
 
 
+def test_on_a_gpu_memory_is_counted_where_the_models_are_and_batches_are_as_large_as_they_get(
+    beside, monkeypatch
+):
+    class Placed(Ours):
+        """Says that it is on a GPU, and is not."""
+
+        def load(self, **request):
+            return super().load(**request | {"device": "cpu"})
+
+        def peak(self, **_):
+            return {"before": 1.0, "peak": 2.0}
+
+    beside(lambda do, answer: {"before": 1.0, "peak": 3.0} if do == "peak" else answer)
+    monkeypatch.setattr(official, "Ours", Placed)
+    monkeypatch.setattr(sys.modules[__name__], "Ours", Placed)
+    monkeypatch.setattr(official, "our_process", lambda _: pytest.fail("a process of its own"))
+    asked = ["--steps", "32, 64", "--device", "cuda", "--only", "memory", "encode"]
+    memory, encode = list(official.run(options(*asked)))
+    assert [row["ratio"] for row in memory.judged()] == [0.5]
+    assert [(bar.line, bar.reference.split(",")[-1]) for bar in encode.bars] == [
+        ("ours", " its encode: all texts as one batch"),
+        ("ours, batches of 4", " batches of 4"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("do", "only", "change"),
     [
@@ -189,7 +214,7 @@ def test_the_floor_waits_for_the_weights_once_a_token(tmp_path, monkeypatch):
     weights = sum(weight.numel() for weight in ours.embedder.backbone.model.parameters()) * 4
     monkeypatch.setattr(plain, "bandwidth", lambda device: weights / 0.01)
     ours.prompts(["w5 w6"])
-    found = plain.floor(plain_options(), ours.embedder, ours.kept, {})
+    found = plain.floor(plain_options(), ours.embedder, ours.embedder.backbone.model, ours.kept, {})
     assert found.named(found.reference).fastest >= 4 * 0.01
     assert found.lines[0].name == "ours: decode"
 
