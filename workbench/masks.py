@@ -10,10 +10,16 @@ def causal_mask(padding: Bool[Tensor, "b t"]) -> Bool[Tensor, "b t t"]:
 
     A padded row sees only itself: nobody reads what it computes, and its softmax stays finite.
     """
-    length = padding.shape[1]
-    itself = torch.eye(length, dtype=torch.bool, device=padding.device)
-    earlier = torch.ones(length, length, dtype=torch.bool, device=padding.device).tril()
-    return torch.where(padding[:, :, None], earlier & padding[:, None, :], itself)
+    return causal_rows(padding, padding.shape[1])
+
+
+def causal_rows(padding: Bool[Tensor, "b s"], last: int) -> Bool[Tensor, "b t s"]:
+    """The last rows of `causal_mask`: what is read behind a cache."""
+    column = torch.arange(padding.shape[1], device=padding.device)
+    row = column[len(column) - last :, None]
+    return torch.where(
+        padding[:, len(column) - last :, None], (column <= row) & padding[:, None, :], column == row
+    )
 
 
 def bidirectional_mask(padding: Bool[Tensor, "b t"]) -> Bool[Tensor, "b t t"]:

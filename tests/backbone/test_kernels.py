@@ -8,7 +8,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from workbench.backbone import kernels
+from workbench.backbone import kernels, model
+from workbench.masks import causal_mask
 
 
 @pytest.mark.parametrize("masked", [False, True])
@@ -58,9 +59,9 @@ def test_a_gpu_holds_a_part_of_what_the_logits_would_take(tiny_backbone, monkeyp
     graph = kernels.graph_bytes(tiny_backbone)
     responses = (
         100 * graph
-    )  # so many logits of 400 tokens, three times, in float32: 0.55 of that over a graph
+    )  # so many logits of 400 tokens, three times, in float32: 0.75 of that over a graph
     large = elsewhere(tiny_backbone, "cuda", 10**15, monkeypatch)
-    assert kernels.plan_step(large, responses).positions == int(0.55 * 3 * 4 * 400 * 100)
+    assert kernels.plan_step(large, responses).positions == int(0.75 * 3 * 4 * 400 * 100)
     small = elsewhere(tiny_backbone, "cuda", graph * 20_000, monkeypatch)
     assert kernels.plan_step(small, responses).positions == 5_000  # a quarter of the card
     assert kernels.plan_step(elsewhere(tiny_backbone, "cuda", 1, monkeypatch), 1).positions == 1024
@@ -85,6 +86,51 @@ def test_a_gpu_reads_many_positions_at_once(tiny_backbone, monkeypatch):
     one = kernels.graph_bytes(tiny_backbone) / 2 + 2 * 2 * 32 * 4  # a block's work; keys and values of two
     card = int(one * 32 * 3_000)
     assert kernels.read_at_once(elsewhere(tiny_backbone, "cuda", card, monkeypatch)) in (2_999, 3_000)
+
+
+WIDE = {"llama", "qwen2", "gpt_neox", "qwen3", "phi", "olmo", "olmo2"}
+"""Families whose blocks see everything before a token; Gemma and Mistral look through windows, GPT-2 has no rotation."""
+
+
+@pytest.mark.parametrize("family", [*sorted(WIDE), "mistral", "gemma2", "gemma3", "gpt2"])
+def test_a_gpu_is_given_masks_that_it_need_not_be_asked_about(make_tiny, monkeypatch, family):
+    backbone = make_tiny(family)
+    assert kernels.sees_everything(backbone) == (family in WIDE)
+    mask = torch.tensor([[False, False, True, True, True], [True] * 5])
+    assert kernels.unasked_mask(backbone, mask, 2) is mask  # a CPU answers at once
+    given = kernels.unasked_mask(elsewhere(backbone, "cuda", 0, monkeypatch), mask, 2)
+    if family not in WIDE:
+        assert given is mask
+        return
+    assert torch.equal(given, causal_mask(mask)[:, -2:])
+    ids = torch.arange(3, 13).reshape(2, 5)
+    asked = {"positions": (mask.cumsum(1) - 1).clamp(min=0)}
+    cached = [backbone.hidden(backbone.embed(ids[:, :3]), mask=way[:, :3] if way.ndim == 2 else way[:, :3, :3],
+              positions=asked["positions"][:, :3], use_cache=True).cache for way in (mask, causal_mask(mask))]  # fmt: skip
+    found = [
+        backbone.hidden(
+            backbone.embed(ids[:, 3:]), mask=way, positions=asked["positions"][:, 3:], cache=cache
+        ).last
+        for way, cache in zip((mask, given), cached, strict=True)
+    ]
+    torch.testing.assert_close(found[1], found[0], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["llama", "qwen3", "gpt_neox", "gemma2", "gpt2"])
+def test_what_is_all_real_needs_neither_mask_nor_positions(make_tiny, monkeypatch, family):
+    backbone = make_tiny(family)
+    inputs = backbone.embed(torch.arange(3, 27).reshape(2, 12))
+    positions = torch.arange(12).expand(2, -1)
+    known = backbone.hidden(inputs, mask=torch.ones(2, 12, dtype=torch.bool), positions=positions).last
+    torch.testing.assert_close(backbone.hidden(inputs).last, known, atol=1e-6, rtol=1e-6)
+    grouped, gpu = family in ("llama", "qwen3"), elsewhere(backbone, "cuda", 0, monkeypatch)
+    assert kernels.needs_mask(gpu) == grouped
+    gpu.dtype = torch.bfloat16
+    assert not kernels.needs_mask(gpu)
+    assert not kernels.needs_mask(backbone)
+    if grouped:
+        monkeypatch.setattr(model, "needs_mask", lambda _: True)
+        torch.testing.assert_close(backbone.hidden(inputs).last, known, atol=1e-5, rtol=1e-5)
 
 
 def outcome(backbone):

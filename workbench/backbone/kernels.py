@@ -10,16 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Bool
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.checkpoint import checkpoint
+
+from workbench.masks import causal_rows
 
 if TYPE_CHECKING:
     from workbench.backbone.model import Backbone
 
 SHORT = 128
 """Up to so many positions plain matrix products beat the fused kernel's backward pass on a CPU."""
-LOGITS_SHARE, GPU_SHARE = 0.55, 0.25
+LOGITS_SHARE, GPU_SHARE = 0.75, 0.25
 """What the graph of a training step may take on a GPU: a part of what the batch's logits, their likelihoods and
 gradients would take in float32 if they were there at once, as in a plain training, and of the card's memory."""
 BUSY = {2: 5e11, 4: 5e10}
@@ -36,6 +39,42 @@ def attention_kernel(device: torch.device, length: int) -> AbstractContextManage
     if device.type == "cpu" and length <= SHORT and torch.is_grad_enabled():
         return sdpa_kernel(SDPBackend.MATH)
     return nullcontext()
+
+
+def unasked_mask(
+    backbone: Backbone, mask: Bool[Tensor, "b s"], length: int
+) -> Bool[Tensor, "b s"] | Bool[Tensor, "b t s"]:
+    """The mask of `length` positions that end the `s`, such that a GPU need not be asked what it leaves out.
+
+    Hugging Face asks whether anything is padded, and a GPU answers when it has done all that it was sent. Families
+    that do not see everything before them keep their own way.
+    """
+    asked = backbone.device.type != "cuda" or not sees_everything(backbone)
+    return mask if asked else causal_rows(mask, length)
+
+
+def needs_mask(backbone: Backbone) -> bool:
+    """Whether the causal mask is better given than left out: for grouped heads in float32 on a GPU.
+
+    Without one these have no kernel but plain products, which hold every attention weight.
+    """
+    config = backbone.model.config.get_text_config()
+    groups = getattr(config, "num_key_value_heads", None) not in (None, config.num_attention_heads)
+    single = backbone.dtype.itemsize >= 4
+    return backbone.device.type == "cuda" and groups and single and sees_everything(backbone)
+
+
+def sees_everything(backbone: Backbone) -> bool:
+    """Whether every block's tokens see all tokens before them, at positions that rotate: no window, chunk or bias."""
+    config = backbone.model.config.get_text_config()
+    narrow = ("sliding_window", "attention_chunk_size", "alibi")
+    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+    rotates = getattr(config, "rope_parameters", None) or getattr(config, "rope_theta", None)
+    return (
+        bool(rotates)
+        and kinds == {"full_attention"}
+        and not any(getattr(config, name, None) for name in narrow)
+    )
 
 
 @torch.no_grad()

@@ -15,7 +15,7 @@ from torch import Tensor
 from workbench.backbone import identity
 from workbench.backbone.caching import cache_argument
 from workbench.backbone.head import head_of
-from workbench.backbone.kernels import attention_kernel
+from workbench.backbone.kernels import attention_kernel, needs_mask
 from workbench.backbone.load import FIELDGUIDE, load
 from workbench.backbone.padding import PaddedBatch, pad
 from workbench.backbone.prompts import Prompts, Template, Tokenized, eos_ids
@@ -23,7 +23,7 @@ from workbench.backbone.quantization import Quantization
 from workbench.backbone.writing import Writing
 from workbench.errors import WorkbenchError
 from workbench.hub import HubAccess
-from workbench.masks import to_additive
+from workbench.masks import causal_mask, to_additive
 
 
 class HiddenStates(NamedTuple):
@@ -155,8 +155,11 @@ class Backbone(Writing):
         counted from 0, which a GPU need not be asked. A cache that is passed in is extended in place. Gradients reach
         `inputs_embeds` and the cache.
         """
+        length = inputs_embeds.shape[1]
+        if mask is None and cache is None and needs_mask(self):
+            mask = causal_mask(torch.ones(1, length, dtype=torch.bool))
         mask = None if mask is None else mask.to(self.device)
-        with attention_kernel(self.device, inputs_embeds.shape[1] if mask is None else mask.shape[-1]):
+        with attention_kernel(self.device, length if mask is None else mask.shape[-1]):
             output = self.model.base_model(
                 inputs_embeds=inputs_embeds.to(self.device, self.dtype),
                 attention_mask=mask if mask is None or mask.ndim == 2 else to_additive(mask, self.dtype),

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from workbench.backbone import Backbone, PaddedBatch, Template
 from workbench.backbone.caching import let_go
+from workbench.backbone.kernels import unasked_mask
 from workbench.embedders.base import Vectors
 from workbench.embedders.config import LLM2VecGenConfig
 from workbench.embedders.lora import Lora
@@ -144,9 +145,8 @@ def cached_prefix(backbone: Backbone, batch: PaddedBatch) -> Prefix:
     lengths = batch.mask.sum(dim=1)
     if batch.ids.shape[1] == 0:
         return Prefix(None, batch.mask, lengths)
-    states = backbone.hidden(
-        backbone.embed(batch.ids), mask=batch.mask, positions=batch.positions, use_cache=True
-    )
+    mask = unasked_mask(backbone, batch.mask, batch.ids.shape[1])
+    states = backbone.hidden(backbone.embed(batch.ids), mask=mask, positions=batch.positions, use_cache=True)
     return Prefix(states.cache, batch.mask, lengths)
 
 
@@ -164,6 +164,7 @@ def special_states(
     inputs = tokens.to(backbone.dtype).expand(rows, -1, -1)
     mask = torch.cat([prefix.mask, prefix.mask.new_ones(rows, count)], dim=1)
     positions = prefix.lengths[:, None] + torch.arange(count, device=mask.device)
+    mask = unasked_mask(backbone, mask, count)
     states = backbone.hidden(inputs, mask=mask, positions=positions, cache=prefix.cache)
     return states.last[:, -n_compression:]
 
