@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from workbench.backbone import kernels
-from workbench.backbone.kernels import StepPlan
+from workbench.backbone.portions import StepPlan
 from workbench.embedders.config import LLM2VecGenConfig
 from workbench.embedders.llm2vec_gen import LLM2VecGen
 from workbench.training import llm2vec_gen_step, parts
@@ -36,19 +36,19 @@ def trained(step, batch, scale=1.0):
     return torch.stack([part.detach() for part in losses]), gradients
 
 
-def in_parts(monkeypatch, limit, kept=1.0):
-    monkeypatch.setattr(llm2vec_gen_step, "plan_step", lambda backbone, responses: StepPlan(limit, kept))
+def in_parts(monkeypatch, *plan):
+    monkeypatch.setattr(llm2vec_gen_step, "plan_step", lambda backbone, widths, labelled: StepPlan(*plan))
 
 
-@pytest.mark.parametrize(("limit", "kept"), [(1, 1.0), (24, 1.0), (40, 1.0), (1000, 0.1), (12, 0.1)])
+@pytest.mark.parametrize("plan", [(1, 1), (2, 2), (3, 2), (6, 2), (6, 1, 1), (6, 6, 2), (4, 4, 1)])
 @pytest.mark.parametrize(
     "recipe", [{}, {"align_reduction": "sum", "w_align": 0.3}, {"w_recon": 0.0}, {"lora_rank": 2}]
 )
-def test_parts_give_the_losses_and_gradients_of_the_whole(make_tiny, monkeypatch, recipe, limit, kept):
+def test_parts_give_the_losses_and_gradients_of_the_whole(make_tiny, monkeypatch, recipe, plan):
     step, batch = subject(make_tiny("qwen3"), **recipe)
     whole, wanted = trained(step, batch, scale=0.5)
     monkeypatch.setattr(kernels, "SHORT", 0)  # a block that is read again meets the kernel of a GPU
-    in_parts(monkeypatch, limit, kept)
+    in_parts(monkeypatch, *plan)
     losses, gradients = trained(step, batch, scale=0.5)
     torch.testing.assert_close(losses, whole, atol=1e-6, rtol=1e-6)
     for gradient, expected in zip(gradients, wanted, strict=True):
@@ -60,7 +60,7 @@ def test_no_gradients_are_taken_where_none_are_recorded(make_tiny, monkeypatch):
     step, batch = subject(make_tiny("llama"))
     with torch.no_grad():
         whole = step(**batch)
-        in_parts(monkeypatch, 1)
+        in_parts(monkeypatch, 1, 1)
         losses = step(**batch)
     torch.testing.assert_close(torch.stack(losses), torch.stack(whole), atol=1e-6, rtol=1e-6)
     assert not losses.total.requires_grad
@@ -68,8 +68,7 @@ def test_no_gradients_are_taken_where_none_are_recorded(make_tiny, monkeypatch):
 
 def test_parts_lose_their_common_padding_and_keep_every_token(make_tiny):
     _, batch = subject(make_tiny("llama"))
-    found = parts.split(Batch(**batch), parts.Costs(5, 0.5, 1), limit=27)
-    # a row costs 5 vectors, 6 response tokens and half of 6 query tokens: 14, so two rows reach 27
+    found = parts.split(Batch(**batch), 2)
     assert [len(part.targets) for part in found] == [2, 2, 2]
     assert [part.query_ids.shape[1] for part in found] == [6, 3, 2]
     assert [part.response_ids.shape[1] for part in found] == [6, 2, 4]
@@ -82,11 +81,11 @@ def _real(mask):
     return mask if mask.dtype == torch.bool else mask != -100
 
 
-def test_a_batch_that_fits_is_one_part(make_tiny):
+def test_a_batch_that_fits_is_one_part_and_others_are_even(make_tiny):
     _, batch = subject(make_tiny("llama"))
-    (whole,) = parts.split(Batch(**batch), parts.Costs(5, 0.5, 1), limit=84)
-    assert torch.equal(whole.query_ids, batch["query_ids"])  # six rows of 14, see above
-    assert len(parts.split(Batch(**batch), parts.Costs(5, 0.5, 1), limit=70)) == 2
+    (whole,) = parts.split(Batch(**batch), 6)
+    assert torch.equal(whole.query_ids, batch["query_ids"])
+    assert [len(part.targets) for part in parts.split(Batch(**batch), 5)] == [3, 3]
 
 
 def test_the_graph_of_a_part_is_gone_before_the_next_one(make_tiny, monkeypatch):

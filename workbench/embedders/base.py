@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from workbench.backbone import Backbone, Tokenized
 from workbench.backbone.generation import Progress
-from workbench.backbone.kernels import read_at_once
+from workbench.backbone.portions import read_at_once
 from workbench.config import Config
 from workbench.embedders.batching import by_length
 from workbench.embedders.encoding import Encoding, SpecialCache, Vectors

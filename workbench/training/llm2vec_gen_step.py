@@ -1,26 +1,21 @@
 """One batch of LLM2Vec-Gen training to its losses (arXiv 2603.10913, section 3), as a device does it best."""
 
-from collections.abc import Sequence
-from contextlib import nullcontext
 from typing import NamedTuple
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from workbench.backbone import Backbone, PaddedBatch
-from workbench.backbone.kernels import StepPlan, plan_step, read_again
 from workbench.backbone.likelihood import states_behind
+from workbench.backbone.portions import QUERY_SHARE, Widths, plan_step, read_again
 from workbench.embedders.llm2vec_gen import LLM2VecGen, read_queries
 from workbench.objectives import IGNORED, alignment_loss, labelled
 from workbench.processes import here
 from workbench.training.batches import Batch, PackedBatch
 from workbench.training.config import LLM2VecGenTraining
 from workbench.training.packing import read_packed
-from workbench.training.parts import Costs, split, summed
+from workbench.training.parts import split, summed
 from workbench.training.reductions import counts_over_all, own_token_loss, sum_over_all
-
-QUERY_SHARE = 0.15
-"""How much of a position's memory a query's token needs that is read without gradients: its keys and values."""
 
 
 class Losses(NamedTuple):
@@ -31,13 +26,22 @@ class Losses(NamedTuple):
     recon: Float[Tensor, ""]
 
 
-class Part(NamedTuple):
-    """Rows of a batch that go through the backbone together."""
+class Responses(NamedTuple):
+    """Responses that go through the backbone together."""
 
     batch: Batch | PackedBatch
-    plan: StepPlan
     places: Int[Tensor, " m"]
     """Where its labels are."""
+
+
+class Part(NamedTuple):
+    """Rows of a batch whose queries go through the backbone together."""
+
+    batch: Batch | PackedBatch
+    responses: list[Responses]
+    """Of all these rows, in their order."""
+    again: int = 0
+    """Blocks that are read again for the responses' backward pass."""
 
 
 class TrainingStep(nn.Module):
@@ -52,8 +56,7 @@ class TrainingStep(nn.Module):
 
     def forward(self, **inputs: Tensor) -> Losses:
         batch = PackedBatch(**inputs) if "query_places" in inputs else Batch(**inputs)
-        plan, batches = self.portions(batch)
-        parts = [Part(part, plan, labelled(part.labels)) for part in batches]  # asked before the device works
+        parts = self.portions(batch)
         if len(parts) == 1 and here().count == 1:
             return self.losses(parts[0])
         rows, counted = counts_over_all(*counts_of(batch))
@@ -67,17 +70,26 @@ class TrainingStep(nn.Module):
 
         return Losses(*map(sum_over_all, summed(part_of_losses, parts, self._trained)))
 
-    def portions(self, batch: Batch | PackedBatch) -> tuple[StepPlan, Sequence[Batch | PackedBatch]]:
-        """How the batch is gone through, and its rows in parts that fit."""
+    def portions(self, batch: Batch | PackedBatch) -> list[Part]:
+        """The batch's rows in parts that fit; a GPU is asked where labels are before it works."""
         special, backbone = self.special, self._backbone[0]
-        if isinstance(batch, PackedBatch):
-            return StepPlan(0), [batch]
-        plan = plan_step(backbone, batch.labels.numel())
-        if backbone.sharded:  # blocks that are spread run as often in every process
-            return plan, [batch]
+        whole = [Part(batch, [Responses(batch, labelled(batch.labels))])]
+        if (
+            isinstance(batch, PackedBatch) or backbone.sharded
+        ):  # blocks that are spread run as often everywhere
+            return whole
+        (rows, query), response = batch.query_ids.shape, batch.response_ids.shape[1]
         share = QUERY_SHARE if special.lora is None else 1.0
-        costs = Costs(len(special.tokens) + plan.kept * special.n_compression, share, plan.kept)
-        return plan, split(batch, costs, plan.positions)
+        widths = Widths(rows, len(special.tokens), share * query, special.n_compression + response)
+        plan = plan_step(backbone, widths, batch.labels.numel())
+        return [
+            Part(
+                part,
+                [Responses(own, labelled(own.labels)) for own in split(part, plan.responses)],
+                plan.again,
+            )
+            for part in split(batch, plan.queries)
+        ]
 
     def losses(self, part: Part) -> Losses:
         """The losses of rows that go through the backbone together."""
@@ -104,16 +116,28 @@ class TrainingStep(nn.Module):
         return alignment_loss(embedding, targets, self.recipe.align_reduction)
 
     def reconstruct(self, soft_prompts: Float[Tensor, "b n d"], part: Part) -> Float[Tensor, ""]:
-        """`CE(r | p)`, see `response_loss`; nothing where its weight is 0."""
+        """`CE(r | p)`, see `response_loss`, over all labels of the part; nothing where its weight is 0."""
         if not self.recipe.w_recon:
             return soft_prompts.new_zeros(())
-        backbone, batch = self._backbone[0], part.batch
+        if len(part.responses) == 1:
+            return self.loss_of(soft_prompts, part.responses[0], part.again)
+        counted = sum(len(own.places) for own in part.responses)
+        rows = soft_prompts.split([len(own.batch.targets) for own in part.responses])
+
+        def share(portion: tuple[Tensor, Responses]) -> list[Tensor]:
+            loss = self.loss_of(*portion, part.again)
+            return [loss * (len(portion[1].places) / max(1, counted))]
+
+        return summed(share, list(zip(rows, part.responses, strict=True)), [soft_prompts])[0]
+
+    def loss_of(self, soft_prompts: Float[Tensor, "b n d"], own: Responses, again: int) -> Float[Tensor, ""]:
+        """The mean over the labels of responses that go through the backbone together."""
+        backbone, batch = self._backbone[0], own.batch
         if isinstance(batch, PackedBatch):
             states = read_packed(backbone, batch.responses, soft_prompts)
-        else:
-            with read_again(backbone) if part.plan.kept < 1 else nullcontext():
-                states = states_behind(backbone, soft_prompts, batch.response_ids)
-        return own_token_loss(backbone, states, batch.labels, part.places)
+            return own_token_loss(backbone, states, batch.labels, own.places)
+        with read_again(backbone, again):
+            return response_loss(backbone, soft_prompts, batch.response_ids, batch.labels, own.places)
 
 
 def counts_of(batch: Batch | PackedBatch) -> tuple[Int[Tensor, ""], Int[Tensor, ""]]:
@@ -127,9 +151,10 @@ def response_loss(
     soft_prompts: Float[Tensor, "b n d"],
     response: Int[Tensor, "b r"],
     labels: Int[Tensor, "b r"],
+    places: Int[Tensor, " m"] | None = None,
 ) -> Float[Tensor, ""]:
     """`CE(r | p)`: the backbone reads the soft prompts, then the response, and predicts it token by token.
 
-    Of several processes, this one's mean.
+    Of several processes, this one's mean; `places` as in `reconstruction_loss`.
     """
-    return own_token_loss(backbone, states_behind(backbone, soft_prompts, response), labels)
+    return own_token_loss(backbone, states_behind(backbone, soft_prompts, response), labels, places)

@@ -5,8 +5,7 @@ are taken as soon as its losses are there, and added up. The same work as for th
 """
 
 from collections.abc import Callable, Sequence
-from math import ceil
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,25 +14,11 @@ from workbench.objectives import IGNORED
 from workbench.training.batches import Batch
 
 
-class Costs(NamedTuple):
-    """What the parts of a row cost, in positions whose whole graph is kept."""
-
-    vectors: float
-    """Special tokens and soft prompts."""
-    query: float
-    """A token of the query."""
-    response: float
-    """A token of the response."""
-
-
-def split(batch: Batch, costs: Costs, limit: int) -> list[Batch]:
-    """Rows of a batch as parts that cost about `limit`, each as wide as its own longest texts."""
-    rows, width = batch.query_ids.shape
-    row = costs.vectors + costs.query * width + costs.response * batch.response_ids.shape[1]
-    fitting = ceil(limit / row)
-    if fitting >= rows:
+def split(batch: Batch, rows: int) -> list[Batch]:
+    """Parts of at most so many rows, as few and as even as possible, each as wide as its own longest texts."""
+    count = -(-len(batch.targets) // rows)
+    if count == 1:
         return [batch]
-    count = -(-rows // fitting)
     return [_trimmed(Batch(*fields)) for fields in zip(*(x.tensor_split(count) for x in batch), strict=True)]
 
 

@@ -1,0 +1,134 @@
+"""How much of a batch a device holds at once, and what it reads again instead of keeping it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch.utils.checkpoint import checkpoint
+
+if TYPE_CHECKING:
+    from workbench.backbone.model import Backbone
+
+LOGITS_SHARE, GPU_SHARE = 0.6, 0.25
+"""What the graph of a training step may take on a GPU: a part of what the batch's logits, their likelihoods and
+gradients would take in float32 if they were there at once, as in a plain training, and of the card's memory."""
+BUSY = {2: 5e11, 4: 5e10}
+"""Operations of a block that keep a GPU busy while the next kernels are sent, by the bytes of a number."""
+READ_AT_ONCE, READ_SHARE = 8192, 1 / 32
+"""Positions that a GPU reads at once without gradients, and what they may take of its memory: more gains nothing."""
+QUERY_SHARE = 0.15
+"""How much of a position's memory a query's token needs that is read without gradients: its keys and values."""
+
+
+class Widths(NamedTuple):
+    """The positions of a batch's rows."""
+
+    rows: int
+    special: float
+    """Special tokens behind a query."""
+    query: float
+    """A query's tokens whose graph is kept; those read without one count QUERY_SHARE."""
+    response: float
+    """Soft prompts and a response."""
+
+
+class StepPlan(NamedTuple):
+    """How a training step goes through a batch."""
+
+    queries: int
+    """Rows whose special tokens' graph is held at once."""
+    responses: int
+    """Rows of these whose reconstruction is held at once."""
+    again: int = 0
+    """How many blocks keep what goes into them alone and are read again for its backward pass."""
+
+
+def plan_step(backbone: Backbone, widths: Widths, labelled: int) -> StepPlan:
+    """The plan for a batch of which so many positions get logits.
+
+    On a CPU parts of about a thousand positions, whose whole graph is kept: more would be a little quicker, and cost
+    memory in proportion. A GPU waits for the kernels of small parts: there as much is held as LOGITS_SHARE allows, the
+    queries if possible all at once, and blocks are read again rather than many small responses one after the other
+    (`python -m benchmarks.official --only train memory`).
+    """
+    rows, query = widths.rows, widths.special + widths.query
+    device = backbone.device.type
+    if device != "cuda":
+        together = -(-(1024 if device == "cpu" else 8192) // (query + widths.response))
+        return StepPlan(*(2 * [min(rows, int(together))]))
+    positions, graph = held_at_once(backbone, labelled), graph_bytes(backbone)
+    weights = sum(weight.numel() for weight in backbone.layers[0].parameters())
+    if backbone.sharded or 2 * weights * positions >= BUSY.get(backbone.dtype.itemsize, BUSY[4]):
+        queries = evenly(rows, positions / 2 / query)
+        return StepPlan(queries, evenly(queries, (positions - queries * query) / widths.response))
+    blocks = len(backbone.layers)
+    least = blocks * backbone.hidden_size * backbone.dtype.itemsize / graph
+    queries = evenly(rows, positions / (query + least * widths.response))
+    room = (positions - queries * query) / (queries * widths.response)
+    kept = min(max((room - least) / (1 - least), 0.0), 1.0)
+    return StepPlan(queries, queries, blocks - int(kept * blocks))
+
+
+def evenly(rows: int, fitting: float) -> int:
+    """Rows of the largest part where as few parts as possible, all of about one size, have `fitting` rows at most."""
+    return -(-rows // -(-rows // min(rows, max(1, int(fitting)))))
+
+
+def held_at_once(backbone: Backbone, labelled: int) -> int:
+    """About how many positions' graph a GPU holds where so many get logits; 1024 at least."""
+    logits = 3 * 4 * labelled * backbone.vocab_size
+    memory = torch.cuda.get_device_properties(backbone.device).total_memory
+    return max(1024, int(min(LOGITS_SHARE * logits, GPU_SHARE * memory) / graph_bytes(backbone)))
+
+
+@contextmanager
+def read_again(backbone: Backbone, count: int) -> Iterator[None]:
+    """Inside, a pass without a cache keeps what goes into the first `count` blocks; its backward pass reads them again.
+
+    They run without a change of seed: a frozen backbone is in eval mode and draws nothing.
+    """
+    blocks = backbone.layers[:count]
+    before = [vars(block).get("forward") for block in blocks]
+    how: dict[str, Any] = {"use_reentrant": False, "preserve_rng_state": False, "determinism_check": "none"}
+    for block in blocks:
+        block.forward = partial(checkpoint, block.forward, **how)
+    try:
+        yield
+    finally:
+        for block, own in zip(blocks, before, strict=True):
+            del block.forward
+            if own is not None:
+                block.forward = own
+
+
+def read_at_once(backbone: Backbone) -> int | None:
+    """About how many positions are best read at once without gradients; None where a few texts are enough.
+
+    A GPU waits between the kernels of small batches; what it holds at once is a block's work, and keys and values.
+    """
+    if backbone.device.type != "cuda":
+        return None
+    blocks = backbone.model.config.get_text_config().num_hidden_layers
+    keys_values = 2 * blocks * backbone.hidden_size * backbone.dtype.itemsize
+    memory = torch.cuda.get_device_properties(backbone.device).total_memory
+    fitting = READ_SHARE * memory / (graph_bytes(backbone) / blocks + keys_values)
+    return min(READ_AT_ONCE, max(1024, int(fitting)))
+
+
+def graph_bytes(backbone: Backbone) -> int:
+    """About how many bytes of a position's graph a frozen backbone keeps for the backward pass.
+
+    A block keeps about three vectors of the hidden size, of the queries', keys' and feed-forward's each; frozen
+    weights keep no inputs.
+    """
+    config, hidden = backbone.model.config.get_text_config(), backbone.hidden_size
+    heads = config.num_attention_heads
+    size = getattr(config, "head_dim", None) or hidden // heads
+    keys = getattr(config, "num_key_value_heads", None) or heads
+    inner = getattr(config, "intermediate_size", None) or 4 * hidden
+    numbers = 3 * (hidden + heads * size + keys * size + inner)
+    return config.num_hidden_layers * numbers * backbone.dtype.itemsize
