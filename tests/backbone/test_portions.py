@@ -76,8 +76,8 @@ def test_responses_that_keep_a_gpu_busy_follow_each_other(monkeypatch):
     # 32 * 19.6, and 11 responses of 266 the rest: three parts of 11, 11 and 10
     assert portions.held_at_once(backbone, 8192) == 3720
     assert portions.plan_step(backbone, widths(64, 256), 8192) == StepPlan(32, 11)
-    # where queries would take more than half, they are read in parts too: 1,859 / (10 + 0.15 * 2000) = 5 rows
-    assert portions.plan_step(backbone, widths(2000, 256), 8192) == StepPlan(5, 5)
+    # where queries would take more than half, they are read in parts too: 1,860 / (10 + 0.15 * 2500) = 4 rows
+    assert portions.plan_step(backbone, widths(2500, 256), 8192) == StepPlan(4, 4)
     backbone.sharded, backbone.dtype = True, torch.bfloat16
     assert portions.plan_step(backbone, widths(32, 64), 2048).again == 0
 
