@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from workbench.backbone.caching import cache_argument
+from workbench.backbone.caching import cache_argument, let_go
 
 
 class Old(torch.nn.Module):
@@ -38,3 +38,34 @@ def test_a_cache_is_read_without_a_word_and_says_the_same(make_tiny, family, cap
         rest = backbone.hidden(rows[:, 2:], mask=mask, positions=positions[:, 2:], cache=first.cache).last
     assert "deprecated" not in caplog.text
     torch.testing.assert_close(torch.cat([first.last, rest], dim=1), whole, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("family", ["llama", "qwen3", "gemma2", "gpt2", "gpt_neox"])
+def test_a_cache_that_is_let_go_is_read_once_and_keeps_nothing(make_tiny, family):
+    backbone = make_tiny(family)
+    ids = torch.arange(3, 13)[None]
+    rows, mask, positions = (
+        backbone.embed(ids),
+        torch.ones_like(ids, dtype=torch.bool),
+        torch.arange(10)[None],
+    )
+    whole = backbone.hidden(rows, mask=mask, positions=positions).last
+    cache = backbone.hidden(rows[:, :6], mask=mask[:, :6], positions=positions[:, :6], use_cache=True).cache
+    let_go(cache, backbone.model)
+    rest = backbone.hidden(rows[:, 6:], mask=mask, positions=positions[:, 6:], cache=cache).last
+    torch.testing.assert_close(rest, whole[:, 6:], atol=1e-5, rtol=1e-4)
+    assert [layer.keys.numel() + layer.values.numel() for layer in cache.layers] == [0, 0]
+
+
+def test_caches_that_layers_share_are_left_as_they_are():
+    config = SimpleNamespace(num_kv_shared_layers=2)
+    model = SimpleNamespace(config=SimpleNamespace(get_text_config=lambda: config))
+    cache = SimpleNamespace(layers=[], update=len)
+    let_go(cache, model)
+    assert cache.update is len
+    config.num_kv_shared_layers = 0
+    let_go(cache, model)
+    assert cache.update is not len
+    old = SimpleNamespace(update=len)
+    let_go(old, model)
+    assert old.update is len

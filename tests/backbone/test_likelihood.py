@@ -2,8 +2,9 @@
 
 import pytest
 import torch
+from devices import elsewhere
 
-from workbench.backbone import generation
+from workbench.backbone import generation, likelihood
 from workbench.backbone.likelihood import mean_log_likelihoods, states_behind_cache
 from workbench.embedders.config import GEMConfig
 from workbench.embedders.gem import GEM, read_marked
@@ -25,6 +26,13 @@ def make_gem(make_tiny):
         return embedder
 
     return make
+
+
+def test_chunks_hold_so_many_logits_and_on_a_gpu_a_sixteenth_of_a_large_batch(tiny_backbone, monkeypatch):
+    monkeypatch.setattr(likelihood, "LOGITS_AT_ONCE", 10 * tiny_backbone.vocab_size)
+    assert likelihood.chunk_of(tiny_backbone, 16_000) == 10
+    gpu = elsewhere(tiny_backbone, "cuda", 0, monkeypatch)
+    assert [likelihood.chunk_of(gpu, positions) for positions in (16, 16_000)] == [10, 1_000]
 
 
 def behind(backbone, cache, ids):

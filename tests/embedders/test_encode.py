@@ -90,6 +90,33 @@ def test_many_texts_are_represented_in_parts_and_stand_in_their_order(tiny_backb
     np.testing.assert_allclose(parts, whole, atol=1e-5)
 
 
+def test_a_device_that_reads_many_positions_at_once_reads_the_same(embedder, monkeypatch):
+    plain = embedder.represent(TEXTS)
+    sizes, encode_batch = [], LLM2VecGen.encode_batch
+
+    def counted(self, ids):
+        sizes.append(len(ids))
+        return encode_batch(self, ids)
+
+    monkeypatch.setattr(LLM2VecGen, "encode_batch", counted)
+    lengths = sorted(map(len, plain.token_ids), reverse=True)
+    monkeypatch.setattr(base, "read_at_once", lambda _: 2 * lengths[0])
+    found = embedder.represent(TEXTS)
+    assert sizes[0] == 2
+    assert sum(sizes) == len(TEXTS)
+    for name in ("embedding", "soft_prompts", "hidden_states"):
+        torch.testing.assert_close(getattr(found, name), getattr(plain, name), atol=1e-5, rtol=1e-5)
+    sizes.clear()
+    embedder.represent(TEXTS, batch_size=3)  # what is asked for comes first
+    assert sizes == [3, 2]
+
+
+def test_the_embedding_alone_is_the_same_embedding(embedder):
+    alone = embedder.represent(TEXTS, embedding_alone=True)
+    assert torch.equal(alone.embedding, embedder.represent(TEXTS).embedding)
+    assert (alone.soft_prompts, alone.hidden_states, alone.special_cache) == (None, None, None)
+
+
 def test_nothing_is_said_where_no_tail_is_lost(embedder):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
