@@ -110,17 +110,16 @@ def kept_bytes(backbone, work):
     return found, sum(size for place, size in kept.items() if place not in weights)
 
 
+@pytest.mark.parametrize("cast", [False, True])
 @pytest.mark.parametrize("family", ["llama", "qwen3", "gemma2", "gpt2", "gpt_neox", "phi3"])
-def test_blocks_that_are_read_again_keep_less_and_give_the_same(make_tiny, monkeypatch, family):
-    monkeypatch.setattr(
-        kernels, "SHORT", 0
-    )  # outside, attention has the kernel of a GPU, the same both times
+def test_blocks_that_are_read_again_keep_less_and_give_the_same(make_tiny, monkeypatch, family, cast):
+    monkeypatch.setattr(kernels, "SHORT", 0)  # or attention has another kernel the second time
     backbone = make_tiny(family)
     ids = torch.arange(3, 43).reshape(2, 20)
     found = []
     for again in (False, True):
         inputs = backbone.embed(ids).detach().requires_grad_()
-        with portions.read_again(backbone, 2 if again else 0):
+        with portions.read_again(backbone, 2 if again else 0), torch.autocast("cpu", enabled=cast):
             last, kept = kept_bytes(backbone, lambda: backbone.hidden(inputs).last)  # noqa: B023
         (last * torch.linspace(-1, 1, last.numel()).reshape(last.shape).cos()).sum().backward()
         found.append((last.detach(), inputs.grad, kept))

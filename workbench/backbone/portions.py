@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from torch.utils.checkpoint import checkpoint
+from torch import Tensor
 
 if TYPE_CHECKING:
     from workbench.backbone.model import Backbone
@@ -89,13 +89,13 @@ def held_at_once(backbone: Backbone, labelled: int) -> int:
 def read_again(backbone: Backbone, count: int) -> Iterator[None]:
     """Inside, a pass without a cache keeps what goes into the first `count` blocks; its backward pass reads them again.
 
-    They run without a change of seed: a frozen backbone is in eval mode and draws nothing.
+    Only what goes into a block has gradients: the backbone is frozen. It is in eval mode too, so a block says the same
+    both times.
     """
     blocks = backbone.layers[:count]
     before = [vars(block).get("forward") for block in blocks]
-    how: dict[str, Any] = {"use_reentrant": False, "preserve_rng_state": False, "determinism_check": "none"}
     for block in blocks:
-        block.forward = partial(checkpoint, block.forward, **how)
+        block.forward = partial(_run_again, block.forward)
     try:
         yield
     finally:
@@ -103,6 +103,39 @@ def read_again(backbone: Backbone, count: int) -> Iterator[None]:
             del block.forward
             if own is not None:
                 block.forward = own
+
+
+def _run_again(own: Callable[..., Any], hidden_states: Tensor, *others: Any, **options: Any) -> Any:
+    def run(states: Tensor) -> Any:
+        return own(states, *others, **options)
+
+    return _Again.apply(run, hidden_states) if hidden_states.requires_grad else run(hidden_states)
+
+
+class _Again(torch.autograd.Function):
+    """A block without its graph, which the way back makes once more.
+
+    `torch.utils.checkpoint` watches every tensor that is kept, which costs a small model more than reading does.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, run: Callable[[Tensor], Any], states: Tensor) -> Any:
+        ctx.run, ctx.kind = run, states.device.type
+        ctx.cast = torch.is_autocast_enabled(ctx.kind), torch.get_autocast_dtype(ctx.kind)
+        ctx.save_for_backward(states)
+        return run(states)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor | None) -> Any:
+        states = ctx.saved_tensors[0].detach().requires_grad_()
+        enabled, dtype = ctx.cast
+        with torch.enable_grad(), torch.autocast(ctx.kind, dtype=dtype, enabled=enabled):
+            found = ctx.run(states)
+        pairs = zip(found if isinstance(found, tuple) else (found,), gradients, strict=True)
+        pairs = [(out, gradient) for out, gradient in pairs if gradient is not None and out.requires_grad]
+        return None, *torch.autograd.grad(
+            [out for out, _ in pairs], states, [gradient for _, gradient in pairs]
+        )
 
 
 def read_at_once(backbone: Backbone) -> int | None:

@@ -64,7 +64,8 @@ def embed(
         vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     write_vectors(vectors, table, output)
     shutil.rmtree(parts_folder(output), ignore_errors=True)
-    say.note(f"{len(vectors)} vectors of dimension {vectors.shape[1]} in {output}")
+    count = "1 vector" if len(vectors) == 1 else f"{len(vectors)} vectors"
+    say.note(f"{count} of dimension {vectors.shape[1]} in {output}")
 
 
 def instruction_of(embedder: "Embedder", prompt_name: str | None) -> str | None:
