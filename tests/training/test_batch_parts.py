@@ -3,10 +3,12 @@
 import pytest
 import torch
 
-from workbench.backbone import kernels
+from workbench.backbone import kernels, model
 from workbench.backbone.portions import StepPlan
+from workbench.embedders import llm2vec_gen
 from workbench.embedders.config import LLM2VecGenConfig
 from workbench.embedders.llm2vec_gen import LLM2VecGen
+from workbench.masks import causal_rows
 from workbench.training import llm2vec_gen_step, parts
 from workbench.training.batches import Batch, Examples
 from workbench.training.config import LLM2VecGenTraining
@@ -54,6 +56,24 @@ def test_parts_give_the_losses_and_gradients_of_the_whole(make_tiny, monkeypatch
     for gradient, expected in zip(gradients, wanted, strict=True):
         scale = expected.abs().max().clamp(min=1e-12)
         torch.testing.assert_close(gradient / scale, expected / scale, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("plan", [(6, 2), (3, 3, 1)])
+def test_a_step_as_a_gpu_takes_it_is_the_same_step(make_tiny, monkeypatch, plan):
+    """One kernel a norm, masks of our own, blocks read again, parts of parts: everything together."""
+    backbone = make_tiny("qwen3")
+    step, batch = subject(backbone)
+    whole, wanted = trained(step, batch)
+    assert kernels.fuse_norms(backbone.model) == 9
+    monkeypatch.setattr(kernels, "SHORT", 0)
+    monkeypatch.setattr(model, "needs_mask", lambda backbone: True)
+    monkeypatch.setattr(llm2vec_gen, "unasked_mask", lambda backbone, mask, length: causal_rows(mask, length))
+    in_parts(monkeypatch, *plan)
+    losses, gradients = trained(step, batch)
+    torch.testing.assert_close(losses, whole, atol=1e-5, rtol=1e-5)
+    for gradient, expected in zip(gradients, wanted, strict=True):
+        scale = expected.abs().max().clamp(min=1e-12)
+        torch.testing.assert_close(gradient / scale, expected / scale, atol=1e-4, rtol=0)
 
 
 def test_no_gradients_are_taken_where_none_are_recorded(make_tiny, monkeypatch):
