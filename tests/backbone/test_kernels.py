@@ -129,6 +129,27 @@ def test_fused_norms_are_torch_s_own_and_leave_other_numbers_alone(make_tiny, mo
     assert len(called) == 9
 
 
+class Gated(torch.nn.Module):
+    """A norm with a gate, which may be asked for, as in models with linear attention."""
+
+    def __init__(self, asks):
+        super().__init__()
+        self.weight, self.eps, self.asks = torch.nn.Parameter(torch.ones(16)), 1e-6, asks
+
+    def forward(self, rows, gate=None):
+        normed = F.rms_norm(rows, (16,), self.weight, self.eps)
+        return normed if gate is None and not self.asks else normed * F.silu(gate)
+
+
+def test_a_norm_with_a_gate_keeps_it():
+    assert kernels.fuse_norms(Gated(asks=True)) == 0
+    norm, rows, gate = Gated(asks=False), torch.randn(3, 16), torch.randn(3, 16)
+    known = norm(rows, gate), norm(rows, gate=gate)
+    assert kernels.fuse_norms(norm) == 1
+    for found, expected in zip((norm(rows, gate), norm(rows, gate=gate)), known, strict=True):
+        assert torch.equal(found, expected)
+
+
 def test_a_norm_with_another_epsilon_is_not_fused(make_tiny):
     class Doubled(torch.nn.Module):
         def __init__(self):
