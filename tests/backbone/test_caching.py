@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+import weakref
 from types import SimpleNamespace
 
 import pytest
@@ -60,12 +61,22 @@ def test_a_cache_that_is_let_go_is_read_once_and_keeps_nothing(make_tiny, family
 def test_caches_that_layers_share_are_left_as_they_are():
     config = SimpleNamespace(num_kv_shared_layers=2)
     model = SimpleNamespace(config=SimpleNamespace(get_text_config=lambda: config))
-    cache = SimpleNamespace(layers=[], update=len)
+
+    class Cache:
+        layers = ()
+
+        def update(self):
+            pass
+
+    cache = Cache()
     let_go(cache, model)
-    assert cache.update is len
+    assert "update" not in vars(cache)
     config.num_kv_shared_layers = 0
     let_go(cache, model)
-    assert cache.update is not len
+    assert "update" in vars(cache)
+    gone = weakref.ref(cache)
+    del cache
+    assert gone() is None, "no garbage collector is waited for"
     old = SimpleNamespace(update=len)
     let_go(old, model)
     assert old.update is len

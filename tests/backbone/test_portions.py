@@ -129,6 +129,55 @@ def test_blocks_that_are_read_again_keep_less_and_give_the_same(make_tiny, monke
     assert less < kept / 3
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_block_that_is_given_more_with_gradients_keeps_its_graph(tiny_backbone, shared):
+    weight, store = torch.ones(2, requires_grad=True), {}
+
+    def own(states, other, store=None):
+        if store is not None:
+            store["kept"] = states * 3
+        return states * other
+
+    states = torch.tensor([2.0, 5.0], requires_grad=True)
+    plain = portions._run_again(own, states * 1, weight.detach())
+    assert "Again" in type(plain.grad_fn).__name__
+    given = {"store": store} if shared else {}
+    out = portions._run_again(own, states * 1, weight.detach() if shared else weight, **given)
+    assert "Again" not in type(out.grad_fn).__name__
+    (store["kept"] if shared else out).sum().backward()
+    assert (states.grad.tolist(), weight.grad is None) == ([3.0, 3.0] if shared else [1.0, 1.0], shared)
+    if not shared:
+        assert weight.grad.tolist() == [2.0, 5.0]
+
+
+class PerLayer:
+    """A configuration of which every layer has its own sizes, as newer families have."""
+
+    num_hidden_layers, num_attention_heads, num_key_value_heads = 2, 4, 2
+    intermediate_size = [64, 128]  # noqa: RUF012
+    rope_theta = 1e4
+
+    @property
+    def head_dim(self):
+        raise RuntimeError("ambiguous: ask a layer")
+
+    sliding_window = head_dim
+
+
+def test_sizes_that_a_configuration_does_not_name_for_all_layers_stop_nothing(tiny_backbone, monkeypatch):
+    def size(config):
+        model = SimpleNamespace(config=SimpleNamespace(get_text_config=lambda: config))
+        gpu = elsewhere(tiny_backbone, "cuda", 10**9, monkeypatch, model=model)
+        assert portions.read_at_once(gpu) >= 1024
+        assert not kernels.needs_mask(gpu)
+        return portions.graph_bytes(gpu)
+
+    assert (
+        size(PerLayer()) == 2 * 3 * (32 + 32 + 16 + 128) * 4
+    )  # heads of 32 / 4 numbers, the largest feed-forward
+    assert size(SimpleNamespace(num_hidden_layers=2)) == 2 * 3 * (32 + 32 + 32 + 128) * 4  # a state space's
+
+
 def test_only_the_first_blocks_are_read_again_and_those_keep_their_own_forward(make_tiny):
     backbone = make_tiny("llama")
     first, second = backbone.layers

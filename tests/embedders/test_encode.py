@@ -100,7 +100,7 @@ def test_a_device_that_reads_many_positions_at_once_reads_the_same(embedder, mon
 
     monkeypatch.setattr(LLM2VecGen, "encode_batch", counted)
     lengths = sorted(map(len, plain.token_ids), reverse=True)
-    monkeypatch.setattr(base, "read_at_once", lambda _: 2 * lengths[0])
+    monkeypatch.setattr(base, "read_at_once", lambda _: 2 * (lengths[0] + 3))  # the special tokens count too
     found = embedder.represent(TEXTS)
     assert sizes[0] == 2
     assert sum(sizes) == len(TEXTS)

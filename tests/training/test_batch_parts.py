@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from workbench import objectives
 from workbench.backbone import kernels, model
-from workbench.backbone.portions import StepPlan
+from workbench.backbone.portions import StepPlan, Widths
 from workbench.embedders import llm2vec_gen
 from workbench.embedders.config import LLM2VecGenConfig
 from workbench.embedders.llm2vec_gen import LLM2VecGen
@@ -74,6 +75,43 @@ def test_a_step_as_a_gpu_takes_it_is_the_same_step(make_tiny, monkeypatch, plan)
     for gradient, expected in zip(gradients, wanted, strict=True):
         scale = expected.abs().max().clamp(min=1e-12)
         torch.testing.assert_close(gradient / scale, expected / scale, atol=1e-4, rtol=0)
+
+
+def test_a_step_lets_go_of_its_cache_asks_for_masks_and_reads_again(make_tiny, monkeypatch):
+    """What a GPU gains by, and no result shows: each way is taken, as often as there are parts."""
+    step, batch = subject(make_tiny("llama"))
+    called = []
+
+    def watch(module, name):
+        known = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *given: called.append((name, given)) or known(*given))
+
+    for name in ("let_go", "unasked_mask"):
+        watch(llm2vec_gen, name)
+    watch(llm2vec_gen_step, "read_again")
+    monkeypatch.setattr(objectives, "labelled", lambda _: pytest.fail("asked once more where labels are"))
+    in_parts(monkeypatch, 3, 3, 1)
+    step(**batch).total.backward()
+    names = [name for name, _ in called]
+    assert {name: names.count(name) for name in names} == {"unasked_mask": 4, "let_go": 2, "read_again": 2}
+    assert [given[1] for name, given in called if name == "read_again"] == [1, 1]
+
+
+@pytest.mark.parametrize(("rank", "query"), [(0, 0.15 * 6), (2, 6.0)])
+def test_queries_cost_their_keys_and_values_or_with_a_lora_all(make_tiny, monkeypatch, rank, query):
+    step, batch = subject(make_tiny("llama"), lora_rank=rank)
+    seen = []
+    monkeypatch.setattr(
+        llm2vec_gen_step,
+        "plan_step",
+        lambda _, widths, labelled: seen.append((widths, labelled)) or StepPlan(6, 6),
+    )
+    step(**batch)
+    assert seen == [(Widths(6, 3, pytest.approx(query), 2 + 6), 36)]
+    seen.clear()
+    step._backbone[0].sharded = True
+    step(**batch)
+    assert not seen, "spread blocks run as often in every process: no plan, one part"
 
 
 def test_no_gradients_are_taken_where_none_are_recorded(make_tiny, monkeypatch):

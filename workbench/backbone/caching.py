@@ -1,6 +1,7 @@
 """The keys and values that a model goes on from: the argument that takes them, and how they are let go again."""
 
 import inspect
+import weakref
 from typing import Any
 
 from torch import Tensor
@@ -22,11 +23,12 @@ def let_go(cache: Any, model: Any) -> None:
     """
     if not hasattr(cache, "layers") or getattr(model.config.get_text_config(), "num_kv_shared_layers", 0):
         return
-    update = cache.update
+    own = weakref.ref(cache)  # the cache holds what is put into it here: it must not hold itself
 
     def hand_over(keys: Tensor, values: Tensor, layer: int, *arguments: Any, **options: Any) -> Any:
-        found = update(keys, values, layer, *arguments, **options)
-        cache.layers[layer].keys, cache.layers[layer].values = keys.new_empty(0), values.new_empty(0)
+        held: Any = own()
+        found = type(held).update(held, keys, values, layer, *arguments, **options)
+        held.layers[layer].keys, held.layers[layer].values = keys.new_empty(0), values.new_empty(0)
         return found
 
     cache.update = hand_over

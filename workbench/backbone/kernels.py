@@ -48,10 +48,11 @@ def needs_mask(backbone: Backbone) -> bool:
 
     Without one these have no kernel but plain products, which hold every attention weight.
     """
+    if backbone.device.type != "cuda" or backbone.dtype.itemsize < 4 or not sees_everything(backbone):
+        return False
     config = backbone.model.config.get_text_config()
-    groups = getattr(config, "num_key_value_heads", None) not in (None, config.num_attention_heads)
-    single = backbone.dtype.itemsize >= 4
-    return backbone.device.type == "cuda" and groups and single and sees_everything(backbone)
+    heads = size_in(config, "num_attention_heads", 1)
+    return size_in(config, "num_key_value_heads", heads) != heads
 
 
 def sees_everything(backbone: Backbone) -> bool:
@@ -60,11 +61,21 @@ def sees_everything(backbone: Backbone) -> bool:
     narrow = ("sliding_window", "attention_chunk_size", "alibi")
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
     rotates = getattr(config, "rope_parameters", None) or getattr(config, "rope_theta", None)
-    return (
-        bool(rotates)
-        and kinds == {"full_attention"}
-        and not any(getattr(config, name, None) for name in narrow)
-    )
+    try:
+        narrowed = any(getattr(config, name, None) for name in narrow)
+    except Exception:  # a value for each layer: some may be narrow
+        return False
+    return bool(rotates) and kinds == {"full_attention"} and not narrowed
+
+
+def size_in(config: Any, name: str, otherwise: int) -> int:
+    """A size that a configuration names, the largest of several; `otherwise` where it names none for all layers."""
+    try:
+        found = getattr(config, name, None)
+    except Exception:  # transformers' own kind, for a size that each layer has for itself
+        found = None
+    numbers = found if isinstance(found, list | tuple) else [found]
+    return max((number for number in numbers if isinstance(number, int)), default=0) or otherwise
 
 
 @torch.no_grad()

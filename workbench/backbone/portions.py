@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
+from workbench.backbone.kernels import size_in
+
 if TYPE_CHECKING:
     from workbench.backbone.model import Backbone
 
@@ -89,8 +91,8 @@ def held_at_once(backbone: Backbone, labelled: int) -> int:
 def read_again(backbone: Backbone, count: int) -> Iterator[None]:
     """Inside, a pass without a cache keeps what goes into the first `count` blocks; its backward pass reads them again.
 
-    Only what goes into a block has gradients: the backbone is frozen. It is in eval mode too, so a block says the same
-    both times.
+    The backbone is frozen and in eval mode: a block says the same both times, and gradients only go through what goes
+    into it. A block that is handed other tensors with gradients, or a store that blocks share, keeps its graph.
     """
     blocks = backbone.layers[:count]
     before = [vars(block).get("forward") for block in blocks]
@@ -109,7 +111,15 @@ def _run_again(own: Callable[..., Any], hidden_states: Tensor, *others: Any, **o
     def run(states: Tensor) -> Any:
         return own(states, *others, **options)
 
-    return _Again.apply(run, hidden_states) if hidden_states.requires_grad else run(hidden_states)
+    lone = hidden_states.requires_grad and not _carries_gradients([*others, *options.values()])
+    return _Again.apply(run, hidden_states) if lone else run(hidden_states)
+
+
+def _carries_gradients(given: Any) -> bool:
+    """Whether tensors with gradients are among what a block is given, or may come to be: in a dictionary."""
+    if isinstance(given, list | tuple):
+        return any(map(_carries_gradients, given))
+    return isinstance(given, dict) or (isinstance(given, Tensor) and given.requires_grad)
 
 
 class _Again(torch.autograd.Function):
@@ -145,7 +155,7 @@ def read_at_once(backbone: Backbone) -> int | None:
     """
     if backbone.device.type != "cuda":
         return None
-    blocks = backbone.model.config.get_text_config().num_hidden_layers
+    blocks = size_in(backbone.model.config.get_text_config(), "num_hidden_layers", 1)
     keys_values = 2 * blocks * backbone.hidden_size * backbone.dtype.itemsize
     memory = torch.cuda.get_device_properties(backbone.device).total_memory
     fitting = READ_SHARE * memory / (graph_bytes(backbone) / blocks + keys_values)
@@ -159,9 +169,9 @@ def graph_bytes(backbone: Backbone) -> int:
     weights keep no inputs.
     """
     config, hidden = backbone.model.config.get_text_config(), backbone.hidden_size
-    heads = config.num_attention_heads
-    size = getattr(config, "head_dim", None) or hidden // heads
-    keys = getattr(config, "num_key_value_heads", None) or heads
-    inner = getattr(config, "intermediate_size", None) or 4 * hidden
+    heads = size_in(config, "num_attention_heads", 1)
+    size = size_in(config, "head_dim", max(1, hidden // heads))
+    keys = size_in(config, "num_key_value_heads", heads)
+    inner = size_in(config, "intermediate_size", 4 * hidden)
     numbers = 3 * (hidden + heads * size + keys * size + inner)
-    return config.num_hidden_layers * numbers * backbone.dtype.itemsize
+    return size_in(config, "num_hidden_layers", 1) * numbers * backbone.dtype.itemsize

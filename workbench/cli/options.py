@@ -31,7 +31,7 @@ Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the firs
 BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Texts at once.")]
 ReadAtOnce = Annotated[
     int | None,
-    typer.Option("--batch-size", min=1, help="Texts at once; else 32, and on a GPU as many as fit."),
+    typer.Option("--batch-size", min=1, help="Texts at once; else 32, or more on a GPU."),
 ]
 MaxNewTokens = Annotated[int, typer.Option("--max-new-tokens", min=1, help="Longest response, in tokens.")]
 Device = Annotated[str, typer.Option("--device", help="auto, or a device as torch names it.")]

@@ -99,7 +99,9 @@ class Embedder(ABC):
         """
         texts = _as_list(texts)
         tokens = self.tokenize(texts, instruction=instruction)
-        batches = by_length([len(row) for row in tokens.ids], batch_size, read_at_once(self.backbone))
+        behind = sum(getattr(self.config, name, 0) for name in ("n_thought", "n_compression", "n_special"))
+        lengths = [len(row) + behind for row in tokens.ids]
+        batches = by_length(lengths, batch_size, read_at_once(self.backbone))
         order, parts, done = [row for rows in batches for row in rows], [], 0
         for rows in batches:
             found = self.encode_batch([tokens.ids[row] for row in rows])

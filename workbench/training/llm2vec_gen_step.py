@@ -73,11 +73,8 @@ class TrainingStep(nn.Module):
     def portions(self, batch: Batch | PackedBatch) -> list[Part]:
         """The batch's rows in parts that fit; a GPU is asked where labels are before it works."""
         special, backbone = self.special, self._backbone[0]
-        whole = [Part(batch, [Responses(batch, labelled(batch.labels))])]
-        if (
-            isinstance(batch, PackedBatch) or backbone.sharded
-        ):  # blocks that are spread run as often everywhere
-            return whole
+        if isinstance(batch, PackedBatch) or backbone.sharded:  # spread blocks run as often everywhere
+            return [Part(batch, [Responses(batch, labelled(batch.labels))])]
         (rows, query), response = batch.query_ids.shape, batch.response_ids.shape[1]
         share = QUERY_SHARE if special.lora is None else 1.0
         widths = Widths(rows, len(special.tokens), share * query, special.n_compression + response)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from workbench.backbone import Backbone
 from workbench.backbone.likelihood import token_loss
-from workbench.objectives import IGNORED
+from workbench.objectives import IGNORED, labelled
 from workbench.processes import here
 
 
@@ -62,7 +62,7 @@ def own_token_loss(
     places: Int[Tensor, " m"] | None = None,
 ) -> Float[Tensor, ""]:
     """`token_loss` of this process's tokens; 0 where others have labelled tokens and this one none."""
-    if here().count > 1 and not (labels != IGNORED).any():
+    if here().count > 1 and not len(labelled(labels) if places is None else places):
         return predicting.float().sum() * 0
     return token_loss(backbone, predicting, labels, places)
 
