@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from benchmarks import beside
 from benchmarks import official_model as data
@@ -37,6 +38,7 @@ from benchmarks.beside import shape_of, suffix, tolerance
 from benchmarks.official_ours import Ours
 from benchmarks.runner import Bar, Contender, MemoryReport, Report, measure
 from benchmarks.wire import Peer
+from workbench.backbone.kernels import on_gpu
 
 STEPS = {"32, 64": (32, 64), "256, 64": (256, 64), "64, 256": (64, 256)}
 """Tokens of query and response."""
@@ -82,7 +84,7 @@ def encode(options: argparse.Namespace, ours: Ours, theirs: Peer, shape: data.Sh
     draw, size = np.random.default_rng(0), options.encode_batch
     lengths = np.exp(draw.normal(np.log(16), 0.75, options.texts)).round().clip(4, 96).astype(int).tolist()
     texts = data.texts(lengths, shape.vocabulary, seed=1)
-    by_itself = None if options.device == "cuda" else size
+    by_itself = None if on_gpu(torch.device(options.device)) else size
     mine = ours.encode(texts, by_itself)
     answers = theirs.ask("encode", texts=texts, batch_size=size, ordered=True, answer=True)
     agree(mine, answers, tolerance(options))
@@ -92,9 +94,8 @@ def encode(options: argparse.Namespace, ours: Ours, theirs: Peer, shape: data.Sh
         return lambda: theirs.ask("encode", **request)
 
     whole, same = "official, its encode: all texts as one batch", f"official, batches of {size}"
-    contenders = [
-        Contender("ours", lambda: ours.encode(texts, by_itself), len(texts), warm_up=False)
-    ]  # `agree` was it
+    # Those that `agree` has read already are not warmed up.
+    contenders = [Contender("ours", lambda: ours.encode(texts, by_itself), len(texts), warm_up=False)]
     equal = "ours"
     if by_itself is None:
         equal = f"ours, batches of {size}"

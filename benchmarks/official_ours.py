@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from benchmarks import memory, wire
+from workbench.backbone.kernels import on_gpu
 from workbench.decoding.decode import decode
 from workbench.embedders.llm2vec_gen import LLM2VecGen
 from workbench.embedders.official import load_checkpoint
@@ -76,7 +77,7 @@ class Ours:
     def peak(self, name: str, first: str, lr: float) -> dict[str, float]:
         """Memory of one step, after a step on the small batch `first` has touched all weights."""
         self.train(first, 1, lr)
-        cuda = torch.cuda if self.embedder.backbone.device.type == "cuda" else None
+        cuda = torch.cuda if on_gpu(self.embedder.backbone.device) else None
         return memory.peak(lambda: self.train(name, 1, lr), cuda)
 
 

@@ -30,6 +30,7 @@ from benchmarks.agreement import agree, same_texts
 from benchmarks.beside import shape_of, suffix, tolerance
 from benchmarks.runner import Bar, Contender, Report, measure
 from workbench.backbone import Backbone
+from workbench.backbone.kernels import on_gpu
 from workbench.decoding.decode import decode
 from workbench.embedders.llm2vec_gen import LLM2VecGen
 from workbench.embedders.official import load_checkpoint
@@ -83,7 +84,7 @@ def encoding(
         Contender("ours: encode", lambda: embedder.encode(texts, batch_size=size), len(texts)),
         Contender("bare forward", bare, len(texts)),
     ]
-    if options.device == "cuda":
+    if on_gpu(embedder.backbone.device):
         by_itself = "ours: encode, without a batch size"
         contenders.insert(0, Contender(by_itself, lambda: embedder.encode(texts), len(texts)))
     more = {"texts": len(texts), "tokens": f"4 to 128, {np.mean(lengths):.1f} on average", "batch": size}

@@ -107,7 +107,7 @@ def growing(growth: dict[str, Any]) -> str:
         )
     text = (
         "The power of the size that the cost grows with, over the upper half of the sizes: 1 is in proportion "
-        "(the dashed lines)."
+        "(the dashed lines). Bands go from the fastest turn to the slowest; a store's first search also opens it."
     )
     picture = "![Cost over size, on logarithmic axes](benchmarks_growth.svg)"
     return "\n".join(["## How cost grows\n", picture, "", text, "", *rows, "", _foot(growth), ""])

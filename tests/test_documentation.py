@@ -1,6 +1,7 @@
 """README and docs point at what is there: files, headings, targets of the Makefile, commands and their options."""
 
 import fnmatch
+import json
 import re
 import shlex
 import subprocess
@@ -118,6 +119,28 @@ def test_a_page_points_at_what_is_there(path):
     assert missing_paths(page, there) == []
     assert missing_targets(page, (ROOT / "Makefile").read_text(encoding="utf-8")) == []
     assert refused(page) == {}
+
+
+def unmeasured(page, measured):
+    """Ratios of a page's tables that no benchmark gave: those with an x, and rows of memory."""
+    rows = [row for row in page.splitlines() if row.startswith("|")]
+    ratios = [ratio for row in rows for ratio in re.findall(r"([0-9]+\.[0-9]+)x", row)]
+    ratios += [
+        ratio for row in rows if row.startswith("| memory") for ratio in re.findall(r"0\.[0-9]{2}", row)
+    ]
+    return sorted(set(ratios) - measured), len(ratios)
+
+
+def test_ratios_in_the_readme_are_those_that_were_measured():
+    results = json.loads((ROOT / "docs" / "benchmarks.json").read_text(encoding="utf-8"))
+    measured = {f"{bar['ratio']:.2f}" for result in results.values() for bar in result.get("judged", [])}
+    missing, count = unmeasured(PAGES[0].read_text(encoding="utf-8"), measured)
+    assert missing == []
+    assert count >= 24
+    assert unmeasured("| a | 1.23x (4.50x) |\n| memory | 0.12, 0.34 |\n7.77x", {"1.23", "0.34"})[0] == [
+        "0.12",
+        "4.50",
+    ]
 
 
 def test_the_readme_has_what_is_looked_for():

@@ -5,8 +5,9 @@ import shutil
 
 import pytest
 import torch
+from transformers import PreTrainedModel
 
-from workbench.backbone import Backbone
+from workbench.backbone import Backbone, load
 from workbench.errors import UsageError, WorkbenchError
 
 
@@ -24,6 +25,16 @@ def test_a_saved_model_speaks_as_it_did(tiny_backbone, tiny_backbone_dir):
         ["Paris", "gold"], max_new_tokens=8
     )
     assert not any(weight.requires_grad for weight in loaded.model.parameters())
+
+
+@pytest.mark.parametrize("kind", ["cuda", "cpu"])
+def test_norms_are_fused_on_a_gpu_alone(tiny_backbone_dir, monkeypatch, kind):
+    """The weights stay where they are: there is no GPU."""
+    monkeypatch.setattr(load, "pick_device", lambda _: torch.device(kind))
+    monkeypatch.setattr(PreTrainedModel, "to", lambda self, _: self)
+    model = Backbone.load(str(tiny_backbone_dir), dtype="float32").model
+    fused = [module for module in model.modules() if "forward" in vars(module)]
+    assert len(fused) == (5 if kind == "cuda" else 0)  # two a block of Llama's, and the last
 
 
 def test_fieldguide_is_the_shipped_default(tiny_backbone_dir, tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from workbench.backbone.batching import by_length
 from workbench.errors import UsageError
 
 Progress = Callable[[int, int], None]
@@ -62,17 +63,17 @@ def from_ids(
 ) -> list[list[int]]:
     """New tokens of each prompt, in the order given; batches are formed by length, so that padding is rare."""
     how.check()
-    order = sorted(range(len(ids)), key=lambda row: len(ids[row]))
     rows: list[list[int]] = [[]] * len(ids)
-    for start in range(0, len(order), batch_size):
-        chosen = order[start : start + batch_size]
+    done = 0
+    for chosen in by_length([len(row) for row in ids], batch_size):
         batch = reader.pad([ids[row] for row in chosen])
         keys = [_key(how.seed, np.asarray(ids[row], dtype=np.int64).tobytes()) for row in chosen]
         new = proceed(reader, reader.embed(batch.ids), batch.mask, batch.positions, how, keys)
         for row, tokens in zip(chosen, new, strict=True):
             rows[row] = tokens
+        done += len(chosen)
         if progress:
-            progress(min(start + batch_size, len(order)), len(order))
+            progress(done, len(ids))
     return rows
 
 

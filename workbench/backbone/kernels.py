@@ -21,6 +21,11 @@ SHORT = 128
 """Up to so many positions plain matrix products beat the fused kernel's backward pass on a CPU."""
 
 
+def on_gpu(device: torch.device) -> bool:
+    """Whether a device is a GPU whose kernels are sent ahead: what it does best differs from what a CPU does."""
+    return device.type == "cuda"
+
+
 def attention_kernel(device: torch.device, length: int) -> AbstractContextManager[Any]:
     """The kernel for `length` positions: the plain one where gradients flow through a short text on a CPU.
 
@@ -39,7 +44,7 @@ def unasked_mask(
     Hugging Face asks whether anything is padded, and a GPU answers when it has done all that it was sent. Families
     that do not see everything before them keep their own way.
     """
-    asked = backbone.device.type != "cuda" or not sees_everything(backbone)
+    asked = not on_gpu(backbone.device) or not sees_everything(backbone)
     return mask if asked else causal_rows(mask, length)
 
 
@@ -48,7 +53,7 @@ def needs_mask(backbone: Backbone) -> bool:
 
     Without one these have no kernel but plain products, which hold every attention weight.
     """
-    if backbone.device.type != "cuda" or backbone.dtype.itemsize < 4 or not sees_everything(backbone):
+    if not on_gpu(backbone.device) or backbone.dtype.itemsize < 4 or not sees_everything(backbone):
         return False
     config = backbone.model.config.get_text_config()
     heads = size_in(config, "num_attention_heads", 1)

@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from workbench.backbone.generation import cache_of
+from workbench.backbone.kernels import on_gpu
 from workbench.objectives import IGNORED, log_likelihoods, reconstruction_loss
 
 if TYPE_CHECKING:
@@ -89,4 +90,4 @@ def chunk_of(backbone: Backbone, positions: int) -> int:
     A GPU multiplies a few rows hardly faster than many; the chunks of a large batch may be larger.
     """
     few = max(1, LOGITS_AT_ONCE // backbone.vocab_size)
-    return max(few, positions // 16) if backbone.device.type == "cuda" else few
+    return max(few, positions // 16) if on_gpu(backbone.device) else few

@@ -12,7 +12,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as hf_logging
 
 from workbench import files
-from workbench.backbone.kernels import fuse_norms
+from workbench.backbone.kernels import fuse_norms, on_gpu
 from workbench.backbone.quantization import Quantization, loading_options
 from workbench.errors import UsageError, WorkbenchError
 from workbench.hub import HubAccess, commit_of, fetch_command
@@ -78,7 +78,7 @@ def load(
     commit = None if folder else commit_of(id_or_path, "config.json", revision, hub.cache_dir)
     if quantization is None:  # else the weights were put in place as they were read
         model = model.to(target)
-    if target.type == "cuda":  # on a CPU one kernel gains nothing over eight
+    if on_gpu(target):  # on a CPU one kernel gains nothing over eight
         fuse_norms(model)
     return Loaded(model, tokenizer, commit or revision, folder)
 
@@ -124,7 +124,7 @@ def pick_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
     if isinstance(dtype, torch.dtype):
         return dtype
     if dtype == "auto":
-        return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
+        return torch.bfloat16 if on_gpu(device) and torch.cuda.is_bf16_supported() else torch.float32
     if dtype not in DTYPES:
         raise UsageError(f"unknown dtype {dtype!r}: one of auto, {', '.join(DTYPES)}")
     return DTYPES[dtype]

@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from workbench.backbone.kernels import on_gpu
+
 
 class PaddedBatch(NamedTuple):
     """A batch of token ids; `mask` is True at real tokens, `positions` count the real tokens of a row from 0."""
@@ -27,5 +29,5 @@ def pad(
     padded = torch.full(mask.shape, filler, dtype=torch.long)
     padded[mask] = torch.tensor(list(chain.from_iterable(ids)), dtype=torch.long)
     positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
-    sent = device.type == "cuda"  # what comes from ordinary memory is read before the call returns
+    sent = on_gpu(device)  # what comes from ordinary memory is read before the call returns
     return PaddedBatch(*(part.to(device, non_blocking=sent) for part in (padded, mask, positions)))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
-from workbench.backbone.kernels import size_in
+from workbench.backbone.kernels import on_gpu, size_in
 
 if TYPE_CHECKING:
     from workbench.backbone.model import Backbone
@@ -58,9 +58,9 @@ def plan_step(backbone: Backbone, widths: Widths, labelled: int) -> StepPlan:
     (`python -m benchmarks.official --only train memory`).
     """
     rows, query = widths.rows, widths.special + widths.query
-    device = backbone.device.type
-    if device != "cuda":
-        together = -(-(1024 if device == "cpu" else 8192) // (query + widths.response))
+    if not on_gpu(backbone.device):
+        limit = 1024 if backbone.device.type == "cpu" else 8192
+        together = -(-limit // (query + widths.response))
         return StepPlan(*(2 * [min(rows, int(together))]))
     positions, graph = held_at_once(backbone, labelled), graph_bytes(backbone)
     weights = sum(weight.numel() for weight in backbone.layers[0].parameters())
@@ -153,7 +153,7 @@ def read_at_once(backbone: Backbone) -> int | None:
 
     A GPU waits between the kernels of small batches; what it holds at once is a block's work, and keys and values.
     """
-    if backbone.device.type != "cuda":
+    if not on_gpu(backbone.device):
         return None
     blocks = size_in(backbone.model.config.get_text_config(), "num_hidden_layers", 1)
     keys_values = 2 * blocks * backbone.hidden_size * backbone.dtype.itemsize

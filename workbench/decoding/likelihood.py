@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from workbench.backbone.batching import by_length
 from workbench.backbone.likelihood import mean_log_likelihoods, states_behind, states_behind_cache
 from workbench.errors import UsageError
 from workbench.objectives import IGNORED
@@ -82,9 +83,7 @@ def _by_length(
         return found
     words = backbone.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
     ids = [[*row, backbone.eos_ids[0]][:most] for row, most in zip(words, room, strict=True)]
-    order = sorted(range(len(ids)), key=lambda row: len(ids[row]))
-    for start in range(0, len(order), batch_size):
-        rows = order[start : start + batch_size]
+    for rows in by_length([len(row) for row in ids], batch_size):
         batch = backbone.pad([ids[row] for row in rows], side="right")
         labels = batch.ids.masked_fill(~batch.mask, IGNORED)
         found[rows] = mean_log_likelihoods(backbone, states(rows, batch.ids), labels).cpu().numpy()

@@ -16,10 +16,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from workbench.backbone import Backbone, Tokenized
+from workbench.backbone.batching import by_length
 from workbench.backbone.generation import Progress
 from workbench.backbone.portions import read_at_once
 from workbench.config import Config
-from workbench.embedders.batching import by_length
 from workbench.embedders.encoding import Encoding, SpecialCache, Vectors
 from workbench.embedders.output import check_output, in_form
 from workbench.errors import UsageError, WorkbenchError
@@ -93,7 +93,7 @@ class Embedder(ABC):
         """Everything this embedder makes of the texts, or their embeddings alone; `instruction` is put before each.
 
         Batches hold texts of similar length, and the order is restored: a text's vectors depend neither on its
-        company nor on padding. Without a `batch_size` the device decides (`batching.py`). `progress(done, total)` is
+        company nor on padding. Without a `batch_size` the device decides (`portions.py`). `progress(done, total)` is
         called after each batch.
         Raises WorkbenchError where a vector is not finite, UsageError where a text is not a string.
         """
@@ -101,7 +101,8 @@ class Embedder(ABC):
         tokens = self.tokenize(texts, instruction=instruction)
         behind = sum(getattr(self.config, name, 0) for name in ("n_thought", "n_compression", "n_special"))
         lengths = [len(row) + behind for row in tokens.ids]
-        batches = by_length(lengths, batch_size, read_at_once(self.backbone))
+        at_once = read_at_once(self.backbone) if batch_size is None else None
+        batches = by_length(lengths, batch_size, at_once) or [[]]
         order, parts, done = [row for rows in batches for row in rows], [], 0
         for rows in batches:
             found = self.encode_batch([tokens.ids[row] for row in rows])

@@ -11,10 +11,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from workbench.backbone import Backbone, Tokenized
+from workbench.backbone.batching import checked
 from workbench.backbone.generation import Progress
 from workbench.config import Config
 from workbench.embedders.base import Embedder
-from workbench.embedders.batching import DEFAULT
 from workbench.embedders.encoding import Encoding, Vectors
 from workbench.embedders.pooled import Baseline, Echo, LastToken, MeanPool
 from workbench.errors import UsageError, WorkbenchError
@@ -109,9 +109,7 @@ class TeacherEmbedder(Baseline):
         progress: Progress | None = None,
     ) -> Encoding:
         """As for every embedder; the tokens of the encoding are the backbone's, and there is only the embedding."""
-        batch_size = DEFAULT if batch_size is None else batch_size
-        if batch_size < 1:
-            raise UsageError(f"batch_size must be at least 1, not {batch_size}")
+        batch_size = checked(batch_size)
         rows = [texts] if isinstance(texts, str) else list(texts)
         tokens = self.tokenize(rows, instruction=instruction)
         parts = [np.zeros((0, self.dimension), dtype=np.float32)]

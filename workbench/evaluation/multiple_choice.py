@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from workbench.backbone import Backbone
+from workbench.backbone.batching import by_length
 from workbench.errors import UsageError, WorkbenchError
 from workbench.evaluation.protocol import STATISTICS, Score
 from workbench.evaluation.questions import LETTERS, Question, prompt
@@ -77,9 +78,8 @@ def letter_likelihoods(
     by_row: dict[int, list[int]] = defaultdict(list)
     for number, letter in enumerate(letters):
         by_row[letter.row].append(number)
-    total, order = np.zeros(len(letters)), sorted(range(len(rows)), key=lambda row: len(rows[row]))
-    for start in range(0, len(order), batch_size):
-        chosen = order[start : start + batch_size]
+    total = np.zeros(len(letters))
+    for chosen in by_length([len(row) for row in rows], batch_size):
         batch = backbone.pad([rows[row] for row in chosen], side="right")
         states = backbone.hidden(backbone.embed(batch.ids), mask=batch.mask, positions=batch.positions).last
         wanted = [

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 
 from workbench.backbone import Backbone
+from workbench.backbone.batching import by_length
 from workbench.errors import UsageError
 from workbench.evaluation.protocol import STATISTICS, Score
 from workbench.objectives import IGNORED
@@ -62,10 +63,8 @@ def likelihoods(
     kept = [row for row in ids if len(row) > 1]
     if not kept:
         raise UsageError("perplexity needs a text of at least two tokens")
-    order = sorted(range(len(kept)), key=lambda number: len(kept[number]))
     found = np.zeros((len(kept), 2))
-    for start in range(0, len(order), batch_size):
-        chosen = order[start : start + batch_size]
+    for chosen in by_length([len(row) for row in kept], batch_size):
         batch = backbone.pad([kept[number] for number in chosen], side="right")
         states = backbone.hidden(backbone.embed(batch.ids), mask=batch.mask, positions=batch.positions)
         labels = batch.ids.masked_fill(~batch.mask, IGNORED)[:, 1:]

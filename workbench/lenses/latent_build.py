@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, Int
 
 from workbench.backbone import Backbone
+from workbench.backbone.batching import by_length
 from workbench.backbone.generation import Progress
 from workbench.embedders.artifact import check_fingerprint
 from workbench.errors import UsageError
@@ -147,25 +148,16 @@ def _write_chunk(
     # A text's own contexts are its last tokens; the others it shares with the text before it.
     starts = np.searchsorted(contexts.first, np.arange(texts.start, texts.stop + 1))
     own = {text: (starts[at], starts[at + 1]) for at, text in enumerate(texts) if starts[at] < starts[at + 1]}
-    for batch in _batches({text: len(contexts.ids[text]) for text in own}, batch_size):
+    texts_here = list(own)
+    lengths = [len(contexts.ids[text]) for text in texts_here]
+    for chosen in by_length(lengths, batch_size, TOKENS_AT_ONCE):
+        batch = [texts_here[place] for place in chosen]
         rows = np.concatenate([np.arange(*own[text]) for text in batch])
         counts = [int(own[text][1] - own[text][0]) for text in batch]
         for layer, states in _read(backbone, [contexts.ids[text] for text in batch], counts, facts.layers):
             files[layer][rows] = unit_rows(states)
     for file in files.values():
         file.flush()
-
-
-def _batches(lengths: dict[int, int], batch_size: int) -> list[list[int]]:
-    """Texts of similar length together, as many as `batch_size` and `TOKENS_AT_ONCE` allow, the longest first."""
-    order = sorted(lengths, key=lambda text: -lengths[text])
-    batches: list[list[int]] = []
-    for text in order:
-        most = max(1, min(batch_size, TOKENS_AT_ONCE // lengths[batches[-1][0]])) if batches else 0
-        if not batches or len(batches[-1]) >= most:
-            batches.append([])
-        batches[-1].append(text)
-    return batches
 
 
 @torch.no_grad()

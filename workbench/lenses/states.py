@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from workbench.backbone import Backbone
+from workbench.backbone.batching import by_length
 from workbench.embedders.base import Embedder
 from workbench.embedders.gem import GEM
 from workbench.embedders.llm2vec_gen import LLM2VecGen
@@ -58,15 +59,12 @@ def special_states(
     """
     reads = with_special_tokens(embedder)
     rows = [texts] if isinstance(texts, str) else list(texts)
-    if batch_size < 1:
-        raise UsageError(f"batch_size must be at least 1, not {batch_size}")
     tokens = reads.tokenize(rows)
-    order = sorted(range(len(rows)), key=lambda row: len(tokens.ids[row]), reverse=True)
+    batches = by_length([len(ids) for ids in tokens.ids], batch_size)
     count = special_count(reads)
     labels = [f"◆{number}" for number in range(1, count + 1)]
     found: dict[int, SpecialStates] = {}
-    for start in range(0, len(order), batch_size):
-        chosen = order[start : start + batch_size]
+    for chosen in batches:
         with residual_stream(reads.backbone, last=count) as stream:
             hidden = reads.encode_batch([tokens.ids[row] for row in chosen]).hidden_states
         assert hidden is not None  # both methods have them

@@ -4,20 +4,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.embedders.batching import DEFAULT, by_length
+from workbench.backbone.batching import DEFAULT, by_length
 from workbench.errors import UsageError
 
 
 def test_the_longest_come_first_and_equals_stay_in_order():
     assert by_length([3, 9, 3, 5], 2) == [[1, 3], [0, 2]]
-    assert by_length([], 2) == [[]]
+    assert by_length([], 2) == []
     assert [len(batch) for batch in by_length([1] * (DEFAULT + 1), None)] == [DEFAULT, 1]
 
 
 def test_a_device_s_positions_count_padding():
     lengths = [10, 9, 3, 3, 3, 2]
     assert by_length(lengths, None, 20) == [[0, 1], [2, 3, 4, 5]]  # two of 10, then up to six of 3
-    assert by_length(lengths, 3, 20) == [[0, 1, 2], [3, 4, 5]]  # a number that is asked for comes first
+    assert by_length(lengths, 3, 20) == [[0, 1], [2, 3, 4], [5]]  # both limits hold
     assert by_length([50, 1], None, 20) == [[0], [1]]  # a text that does not fit is read all the same
     assert by_length([0, 0], None, 20) == [[0, 1]]
 
@@ -31,7 +31,7 @@ def test_every_text_is_in_one_batch_and_no_batch_is_too_large(lengths, size, pos
     for batch, width in zip(batches, longest, strict=True):
         if size is not None or positions is None:
             assert len(batch) <= (size or DEFAULT)
-        else:
+        if positions is not None:
             assert len(batch) == 1 or len(batch) * width <= positions
 
 
