@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterable
 
 import torch
 
 from benchmarks.official_model import SIZES, Shape
 from benchmarks.runner import MemoryReport, Report
+from workbench.errors import WorkbenchError
 
 
 def parser(description: str | None, **defaults: int) -> argparse.ArgumentParser:
@@ -47,7 +49,11 @@ def tolerance(options: argparse.Namespace) -> float:
 
 
 def publish(reports: Iterable[Report | MemoryReport]) -> None:
-    """Print and save every report as soon as it is there."""
-    for report in reports:
-        print(report.table())
-        print(report.save(), flush=True)
+    """Print and save every report as soon as it is there; what cannot be run is one line, with its exit code."""
+    try:
+        for report in reports:
+            print(report.table())
+            print(report.save(), flush=True)
+    except WorkbenchError as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(error.exit_code) from error

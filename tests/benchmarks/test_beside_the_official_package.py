@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from benchmarks import agreement, memory, official, plain, wire
+from benchmarks import beside as beside_options
 from benchmarks import official_model as data
 from benchmarks.official_ours import Ours
 
@@ -217,6 +218,13 @@ def test_the_floor_waits_for_the_weights_once_a_token(tmp_path, monkeypatch):
     found = plain.floor(plain_options(), ours.embedder, ours.embedder.backbone.model, ours.kept, {})
     assert found.named(found.reference).fastest >= 4 * 0.01
     assert found.lines[0].name == "ours: decode"
+
+
+def test_a_device_that_is_not_there_is_one_line(capsys):
+    with pytest.raises(SystemExit) as ended:
+        beside_options.publish(plain.run(plain_options(device="nothing")))
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith("no device 'nothing' here: ")
 
 
 def test_a_copy_has_a_bandwidth():

@@ -152,7 +152,7 @@ def test_bad_rows_get_a_line_each_and_a_count_and_a_rerun_adds_nothing(cli, tmp_
     said = [line.rsplit("\r", 1)[-1] for line in ran.err.splitlines()]
     for line in (
         "line 2 is left out: empty", "line 3 is left out: duplicate id (1)", "line 4 is left out: not valid UTF-8",
-        "1 rows left out (empty)", "25 rows left out (not valid JSON)",
+        "1 row left out (empty)", "25 rows left out (not valid JSON)",
         "1 of 2 texts longer than the limit lost their tail", f"2 rows of dimension 24 in {tmp_path / 's'}",
     ):  # fmt: skip
         assert any(line in found for found in said), line

@@ -45,7 +45,7 @@ def test_respond_writes_the_backbones_own_responses(cli, tmp_path, tiny_backbone
     assert [row["query"] for row in rows] == ["Who painted the picture?", "Tell me about gold."]
     wanted = tiny_backbone.respond([row["query"] for row in rows], max_new_tokens=6)
     assert [row["response"] for row in rows] == wanted
-    assert "1 rows left out (empty)" in ran.err
+    assert "1 row left out (empty)" in ran.err
     assert (tmp_path / "cache" / "responses").is_dir()
     assert ran.out == ""
 

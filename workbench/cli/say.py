@@ -28,7 +28,7 @@ def note_truncated(truncated: int, total: int, what: str = "texts") -> None:
 def note_left_out(left_out: dict[str, int], source: str) -> None:
     """Says how many rows of a source were left out, by reason; silent when none were."""
     for reason, count in left_out.items():
-        note(f"{source}: {count} rows left out ({reason})")
+        note(f"{source}: {count} row{'s' * (count > 1)} left out ({reason})")
 
 
 @contextmanager
