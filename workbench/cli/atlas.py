@@ -9,7 +9,7 @@ from workbench.cli import options, say
 from workbench.cli.atlas_build import build
 from workbench.cli.atlas_clusters import clusters
 from workbench.cli.atlas_map import store_map
-from workbench.cli.atlas_options import AsJson, BackbonePath, PromptName, StorePath, cut
+from workbench.cli.atlas_options import AsJson, PromptName, StorePath, cut
 from workbench.cli.embed import instruction_of
 from workbench.errors import UsageError
 
@@ -45,7 +45,7 @@ def search(
     embedder: options.EmbedderPath = None,
     prompt_name: PromptName = None,
     max_new_tokens: options.MaxNewTokens = 64,
-    backbone: BackbonePath = None,
+    backbone: options.BackbonePath = None,
     device: options.Device = "auto",
     dtype: options.Dtype = "auto",
     trust_remote_code: options.TrustRemoteCode = False,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from workbench.cli import options, say
-from workbench.cli.atlas_options import BackbonePath, PromptName, StorePath
+from workbench.cli.atlas_options import PromptName, StorePath
 from workbench.cli.embed import instruction_of
 from workbench.errors import UsageError
 
@@ -49,7 +49,7 @@ def build(
     limit: options.Limit = None,
     prompt_name: PromptName = None,
     batch_size: options.ReadAtOnce = None,
-    backbone: BackbonePath = None,
+    backbone: options.BackbonePath = None,
     device: options.Device = "auto",
     dtype: options.Dtype = "auto",
     trust_remote_code: options.TrustRemoteCode = False,

@@ -9,7 +9,7 @@ import typer
 
 from workbench.atlas.plans import ClusterPlan
 from workbench.cli import options, say
-from workbench.cli.atlas_options import AsJson, BackbonePath, StorePath, cut
+from workbench.cli.atlas_options import AsJson, StorePath, cut
 from workbench.errors import UsageError
 from workbench.files import atomic_path
 
@@ -54,7 +54,7 @@ def clusters(
     output: Output = None,
     embedder: options.EmbedderPath = None,
     max_new_tokens: options.MaxNewTokens = 64,
-    backbone: BackbonePath = None,
+    backbone: options.BackbonePath = None,
     device: options.Device = "auto",
     dtype: options.Dtype = "auto",
     trust_remote_code: options.TrustRemoteCode = False,

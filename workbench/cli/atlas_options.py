@@ -8,9 +8,6 @@ StorePath = Annotated[
     str,
     typer.Option("--store", help="The store: a folder, or any URI that LanceDB takes (s3://, gs:// ...)."),
 ]
-BackbonePath = Annotated[
-    str | None, typer.Option("--backbone", help="Instead of the one the embedder names.")
-]
 PromptName = Annotated[
     str | None,
     typer.Option("--prompt-name", help="An instruction of the embedder's, such as query or document."),

@@ -49,9 +49,7 @@ def decode(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object for each text.")] = False,
     max_new_tokens: options.MaxNewTokens = 64,
     batch_size: options.BatchSize = 64,
-    backbone: Annotated[
-        str | None, typer.Option("--backbone", help="Instead of the one the embedder names.")
-    ] = None,
+    backbone: options.BackbonePath = None,
     device: options.Device = "auto",
     dtype: options.Dtype = "auto",
     trust_remote_code: options.TrustRemoteCode = False,
@@ -78,17 +76,28 @@ def decode(
         raise UsageError("--lifter and --search belong to --vectors")
     table = options.gather_texts(text, source, column, limit)
     say.note_left_out(table.left_out, table.source)
+    _give(read_own(table.texts, embedder, reference, max_new_tokens, batch_size, opening), output, as_json)
 
+
+def read_own(
+    texts: list[str],
+    embedder: str | None,
+    reference: str | None,
+    max_new_tokens: int,
+    batch_size: int,
+    opening: dict[str, Any],
+) -> list[dict[str, Any]]:
+    """One row for each text, which the embedder encodes and decodes itself; `opening` as in `read_lifted`."""
     from workbench.cli.judge import judge_of
     from workbench.decoding.trust import read
     from workbench.embedders.artifact import load_embedder
 
     loaded = load_embedder(embedder, **opening)
-    readings = read(loaded, table.texts, max_new_tokens=max_new_tokens, batch_size=batch_size)
-    say.note_truncated(readings.truncated, len(table))
+    readings = read(loaded, texts, max_new_tokens=max_new_tokens, batch_size=batch_size)
+    say.note_truncated(readings.truncated, len(texts))
     assert readings.kept is not None  # `read` has refused a method that keeps nothing
     badges = judge_of(loaded, reference).badges(readings.kept, readings.decoded, batch_size=batch_size)
-    _give(rows_of(readings, badges), output, as_json)
+    return rows_of(readings, badges)
 
 
 def _give(rows: list[dict[str, Any]], output: Path | None, as_json: bool) -> None:

@@ -36,9 +36,7 @@ def embed(
     ] = None,
     normalize: Annotated[bool, typer.Option("--normalize", help="Give every vector length 1.")] = False,
     batch_size: options.ReadAtOnce = None,
-    backbone: Annotated[
-        str | None, typer.Option("--backbone", help="Instead of the one the embedder names.")
-    ] = None,
+    backbone: options.BackbonePath = None,
     device: options.Device = "auto",
     dtype: options.Dtype = "auto",
     trust_remote_code: options.TrustRemoteCode = False,

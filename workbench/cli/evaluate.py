@@ -57,9 +57,7 @@ def evaluate(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object with main_score.")] = False,
     batch_size: options.ReadAtOnce = None,
-    backbone: Annotated[
-        str | None, typer.Option("--backbone", help="Instead of the one the embedder names.")
-    ] = None,
+    backbone: options.BackbonePath = None,
     device: options.Device = "auto",
     dtype: options.Dtype = "auto",
     trust_remote_code: options.TrustRemoteCode = False,

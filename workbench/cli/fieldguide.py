@@ -1,7 +1,7 @@
 """`workbench fieldguide`: builds the default backbone again, and measures the shipped embedder on what was held out."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -9,6 +9,12 @@ from workbench.cli import options, say
 from workbench.errors import UsageError
 
 app = typer.Typer(help="The default backbone: build it again, measure it.", rich_markup_mode=None)
+
+Exam = Annotated[Path | None, typer.Option("--data", help="Folder with eval.jsonl; else the shipped one.")]
+ReportFile = Annotated[Path | None, typer.Option("--output", help="Also write the report as .json.")]
+OfEachKind = Annotated[
+    int | None, typer.Option("--limit", min=1, help="At most so many queries of each kind.")
+]
 
 
 @app.command("build")
@@ -40,13 +46,9 @@ def evaluate(
     teacher: Annotated[
         str, typer.Option("--teacher", help="The embedder to compare with.")
     ] = "sentence-transformers/all-MiniLM-L6-v2",
-    output: Annotated[Path | None, typer.Option("--output", help="Also write the report as .json.")] = None,
-    limit: Annotated[
-        int | None, typer.Option("--limit", min=1, help="At most so many queries of each kind.")
-    ] = None,
-    backbone: Annotated[
-        str | None, typer.Option("--backbone", help="Instead of the one the embedder names.")
-    ] = None,
+    output: ReportFile = None,
+    limit: OfEachKind = None,
+    backbone: options.BackbonePath = None,
     control: Annotated[
         Path | None,
         typer.Option("--control", help="For GEM: an embedder trained as long on the same texts with --p 1."),
@@ -58,16 +60,11 @@ def evaluate(
 
     LLM2Vec-Gen: decoded facts, refusals, retrieval. GEM: answers through the bottleneck, neighbours, language kept.
     """
-    if output is not None:
-        options.check_output(output, (".json",))
-    for name in ("eval.jsonl", "passages.jsonl"):
-        if data is not None and not (data / name).is_file():
-            raise UsageError(f"no such file: {data / name}")
+    check(data, output, needed=("eval.jsonl", "passages.jsonl"))
 
     from workbench import load_embedder
     from workbench.embedders.gem import GEM
     from workbench.evaluation import fieldguide, gem
-    from workbench.files import write_json
     from workbench.training.teachers import load_teacher
 
     loaded = load_embedder(embedder, backbone=backbone, device=device, dtype=dtype)
@@ -81,10 +78,7 @@ def evaluate(
         raise UsageError(f"--control belongs to GEM, and this embedder is {loaded.method}")
     else:
         report = fieldguide.evaluate(loaded, yardstick, data=data, limit=limit)
-    print(report.table())
-    if output is not None:
-        write_json(output, report.to_dict())
-        say.note(f"report in {output}")
+    give(report, output)
 
 
 @app.command("lifter")
@@ -93,34 +87,24 @@ def lifter(
     lifter: Annotated[
         Path | None, typer.Option("--lifter", help="Folder of its lifter; else the shipped one.")
     ] = None,
-    data: Annotated[
-        Path | None, typer.Option("--data", help="Folder with eval.jsonl; else the shipped one.")
-    ] = None,
-    output: Annotated[Path | None, typer.Option("--output", help="Also write the report as .json.")] = None,
-    limit: Annotated[
-        int | None, typer.Option("--limit", min=1, help="At most so many queries of each kind.")
-    ] = None,
+    data: Exam = None,
+    output: ReportFile = None,
+    limit: OfEachKind = None,
     search: Annotated[
         int,
         typer.Option("--search", min=0, max=20, help="Also read every vector by a search of so many rounds."),
     ] = 0,
-    backbone: Annotated[
-        str | None, typer.Option("--backbone", help="Instead of the one the embedder names.")
-    ] = None,
+    backbone: options.BackbonePath = None,
     device: options.Device = "auto",
     dtype: options.Dtype = "auto",
 ) -> None:
     """Measure a lifter: facts read from the pooled vector alone, and from the teacher's vectors of answers."""
-    if output is not None:
-        options.check_output(output, (".json",))
-    if data is not None and not (data / "eval.jsonl").is_file():
-        raise UsageError(f"no such file: {data / 'eval.jsonl'}")
+    check(data, output)
 
     from workbench import load_embedder
     from workbench.decoding.search import Search
     from workbench.embedders.lifter_artifact import load_lifter
     from workbench.evaluation.lifter import evaluate as measure
-    from workbench.files import write_json
     from workbench.training.lifter import shares_teachers_space
     from workbench.training.teachers import load_teacher
 
@@ -131,18 +115,13 @@ def lifter(
         teacher = load_teacher(loaded.config.to_dict()["teacher"], loaded.backbone)
     how = Search(search) if search else None
     report = measure(loaded, reader, teacher, data=data, limit=limit, search=how)
-    print(report.table())
-    if output is not None:
-        write_json(output, report.to_dict())
-        say.note(f"report in {output}")
+    give(report, output)
 
 
 @app.command("trust")
 def trust(
     embedder: options.EmbedderPath = None,
-    data: Annotated[
-        Path | None, typer.Option("--data", help="Folder with eval.jsonl; else the shipped one.")
-    ] = None,
+    data: Exam = None,
     reference: Annotated[
         str | None,
         typer.Option("--reference", help="A file of texts to measure trust against; else training queries."),
@@ -164,13 +143,11 @@ def trust(
     ] = 0,
     items: Annotated[int, typer.Option("--items", min=2, help="How many held-out queries.")] = 200,
     seed: Annotated[int, typer.Option("--seed", help="Draws the queries and the random vectors.")] = 0,
-    output: Annotated[Path | None, typer.Option("--output", help="Also write the report as .json.")] = None,
+    output: ReportFile = None,
     keep: Annotated[
         Path | None, typer.Option("--keep", help="Also write the reference as .json, as it ships.")
     ] = None,
-    backbone: Annotated[
-        str | None, typer.Option("--backbone", help="Instead of the one the embedder names.")
-    ] = None,
+    backbone: options.BackbonePath = None,
     device: options.Device = "auto",
     dtype: options.Dtype = "auto",
 ) -> None:
@@ -178,10 +155,7 @@ def trust(
 
     The reference that badges are measured against is made of queries that are not in the exam.
     """
-    for file in filter(None, (output, keep)):
-        options.check_output(file, (".json",))
-    if data is not None and not (data / "eval.jsonl").is_file():
-        raise UsageError(f"no such file: {data / 'eval.jsonl'}")
+    check(data, output, keep)
     if (lifter is not None or search) and read != "lifter":
         raise UsageError("--lifter and --search belong to --read lifter")
 
@@ -203,6 +177,22 @@ def trust(
         write_json(keep, standard.to_dict())
         say.note(f"reference in {keep}")
     report = measure(medium, standard, data=data, items=items, seed=seed)
+    give(report, output)
+
+
+def check(data: Path | None, *outputs: Path | None, needed: tuple[str, ...] = ("eval.jsonl",)) -> None:
+    """Raises UsageError for a .json output that cannot be written, and for an exam's folder that lacks a file."""
+    for file in filter(None, outputs):
+        options.check_output(file, (".json",))
+    for name in needed:
+        if data is not None and not (data / name).is_file():
+            raise UsageError(f"no such file: {data / name}")
+
+
+def give(report: Any, output: Path | None) -> None:
+    """A report's table, printed, and its file."""
+    from workbench.files import write_json
+
     print(report.table())
     if output is not None:
         write_json(output, report.to_dict())
@@ -213,9 +203,7 @@ def trust(
 def atlas(
     output: Annotated[Path, typer.Option("--output", help="The atlas: a .parquet file.")],
     embedder: options.EmbedderPath = None,
-    data: Annotated[
-        Path | None, typer.Option("--data", help="Folder with eval.jsonl; else the shipped one.")
-    ] = None,
+    data: Exam = None,
     seed: Annotated[int, typer.Option("--seed", help="Seeds the map.")] = 0,
 ) -> None:
     """Read and map a few hundred held-out texts: the atlas that the app opens on."""

@@ -132,9 +132,7 @@ def train_tuned(
     ],
     output: Annotated[Path, typer.Option("--output", help="Folder of the trained translators.")],
     embedder: options.EmbedderPath = None,
-    backbone: Annotated[
-        str | None, typer.Option("--backbone", help="Instead of the one the embedder names.")
-    ] = None,
+    backbone: options.BackbonePath = None,
     column: options.Column = None,
     limit: options.Limit = None,
     device: options.Device = "auto",

@@ -18,6 +18,9 @@ ARTIFACT = ("config.json", "model.safetensors", "README.md")
 """The files that a training replaces in its folder."""
 
 BackboneName = Annotated[str, typer.Option("--backbone", help="fieldguide (shipped), a folder, or a hub id.")]
+BackbonePath = Annotated[
+    str | None, typer.Option("--backbone", help="Instead of the one the embedder names.")
+]
 EmbedderPath = Annotated[
     str | None, typer.Option("--embedder", help="A folder or a hub id; the shipped default without it.")
 ]

@@ -31,9 +31,7 @@ def lifter(
     max_new_tokens: options.MaxNewTokens = 512,
     resume: Annotated[bool, typer.Option(help="Go on where an interrupted run stopped.")] = True,
     cache_dir: options.CacheDir = None,
-    backbone: Annotated[
-        str | None, typer.Option("--backbone", help="Instead of the one the embedder names.")
-    ] = None,
+    backbone: options.BackbonePath = None,
     device: options.Device = "auto",
     dtype: options.Dtype = "auto",
     trust_remote_code: options.TrustRemoteCode = False,
