@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
@@ -94,7 +95,9 @@ def read_marked(
     Raises UsageError for a layer that the backbone does not have.
     """
     number = (special.cumsum(dim=1) - 1).clamp(min=0)
-    inputs = torch.where(special[:, :, None], tokens.to(backbone.dtype)[number], backbone.embed(ids))
+    # `embedding`, since the way back of tokens[number] adds in the order in which a CPU's threads come.
+    marks = F.embedding(number, tokens).to(backbone.dtype)
+    inputs = torch.where(special[:, :, None], marks, backbone.embed(ids))
     mask = bottleneck_mask(special, padding, specials_see_each_other=specials_see_each_other)
     positions = (padding.cumsum(dim=1) - 1).clamp(min=0)
     with _output_of(backbone, layer) as found:
