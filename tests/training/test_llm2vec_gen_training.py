@@ -15,6 +15,7 @@ from workbench.embedders.artifact import load_embedder
 from workbench.embedders.config import LLM2VecGenConfig
 from workbench.embedders.llm2vec_gen import LLM2VecGen
 from workbench.errors import UsageError, WorkbenchError
+from workbench.training import checkpoints
 from workbench.training import llm2vec_gen as training
 from workbench.training.batches import Batch, tokenize_examples
 from workbench.training.config import LLM2VecGenTraining
@@ -184,17 +185,17 @@ def test_interrupted_training_equals_uninterrupted(make_tiny, corpus, tmp_path, 
 def test_a_half_written_checkpoint_is_not_resumed_from(make_tiny, corpus, tmp_path, monkeypatch):
     train(make_tiny("llama"), corpus, QUICK, SHAPE, output=tmp_path / "whole")
 
-    def killed(self, step):
-        if step == 6:
+    def killed(checkpoint):
+        if checkpoint.name == "checkpoint-6":
             raise KeyboardInterrupt
-        original(self, step)
+        original(checkpoint)
 
-    original = training.Run.mark_complete
-    monkeypatch.setattr(training.Run, "mark_complete", killed)
+    original = checkpoints.mark_complete
+    monkeypatch.setattr(checkpoints, "mark_complete", killed)
     with pytest.raises(KeyboardInterrupt):
         train(make_tiny("llama"), corpus, QUICK, SHAPE, output=tmp_path / "parts")
     (tmp_path / "parts/checkpoints/checkpoint-6/model.safetensors").write_bytes(b"half")
-    monkeypatch.setattr(training.Run, "mark_complete", original)
+    monkeypatch.setattr(checkpoints, "mark_complete", original)
     train(make_tiny("llama"), corpus, QUICK, SHAPE, output=tmp_path / "parts")
     assert files_of(tmp_path / "parts") == files_of(tmp_path / "whole")
 

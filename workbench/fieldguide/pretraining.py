@@ -21,9 +21,9 @@ from transformers import (
     TrainingArguments,
     set_seed,
 )
-from transformers.trainer_utils import get_last_checkpoint
 
 from workbench.fieldguide.tokenizer import ASSISTANT, END, PAD, chat_text
+from workbench.training.checkpoints import CompleteCheckpoints, latest
 
 SAVE_STEPS = 500  # optimizer steps between two checkpoints
 
@@ -193,10 +193,10 @@ def pretrain(
     )
     trainer = PretrainingTrainer(
         model=model, args=arguments, train_dataset=batches, data_collator=lambda rows: rows[0],
-        callbacks=[ExamCallback(sit, config.exam_every, config.target)],
+        callbacks=[CompleteCheckpoints(), ExamCallback(sit, config.exam_every, config.target)],
     )  # fmt: skip
-    last = get_last_checkpoint(str(folder)) if folder.is_dir() else None
-    trainer.train(resume_from_checkpoint=last)
+    last = latest(folder)
+    trainer.train(resume_from_checkpoint=str(last) if last else None)
     return model.eval()
 
 

@@ -10,14 +10,13 @@ from weakref import WeakValueDictionary
 
 from workbench.errors import UsageError
 from workbench.files import atomic_path, read_settings, write_json
+from workbench.training.checkpoints import latest, step_of
 
 try:
     import fcntl
 except ImportError:
     fcntl = None
 
-COMPLETE = "complete"
-"""A checkpoint without this file was interrupted while it was written."""
 ARTIFACT = "config.json"
 """The last file of what a run leads to: with it and without checkpoints, the run is finished."""
 
@@ -79,9 +78,9 @@ class Run:
         """Take up a run with these settings; the checkpoint to resume from, or None to start afresh.
 
         Raises UsageError where another process trains into the folder, or it holds a run with other settings and
-        `resume` is set; without `resume`, that run's checkpoints and log are removed, and what it led to where its
-        settings were others: what resumes later must not take that for its own end. The log of a finished run stays
-        whole.
+        `resume` is set, and WorkbenchError for a damaged checkpoint; without `resume`, that run's checkpoints and log
+        are removed, and what it led to where its settings were others: what resumes later must not take that for its
+        own end. The log of a finished run stays whole.
         """
         if self.folder.exists() and not self.folder.is_dir():
             raise UsageError(f"{self.folder} is a file; training writes into a folder")
@@ -96,10 +95,10 @@ class Run:
         elif self.record.is_file():
             self._refuse_other(settings)
         write_json(self.record, settings)
-        latest = self._latest()
-        if not resume or latest or not (self.folder / ARTIFACT).is_file():
-            self._cut_log(after=(_step(latest) or 0) if latest else 0)
-        return str(latest) if latest else None
+        last = latest(self.checkpoints)
+        if not resume or last or not (self.folder / ARTIFACT).is_file():
+            self._cut_log(after=(step_of(last) or 0) if last else 0)
+        return str(last) if last else None
 
     def write_log(self, line: dict[str, Any]) -> None:
         """Append one line of JSON."""
@@ -120,10 +119,6 @@ class Run:
         """What the run was started with. Raises WorkbenchError for a record that is damaged."""
         return read_settings(self.record, "is no record of a run")
 
-    def mark_complete(self, step: int) -> None:
-        """Say that the checkpoint of this step is whole."""
-        write_json(self.checkpoints / f"checkpoint-{step}" / COMPLETE, {"step": step})
-
     def clean(self) -> None:
         """Remove the checkpoints."""
         shutil.rmtree(self.checkpoints, ignore_errors=True)
@@ -140,13 +135,6 @@ class Run:
                 f"{self.folder} holds a run with other settings ({'; '.join(differing)}): "
                 "choose another output, or start over with --no-resume"
             )
-
-    def _latest(self) -> Path | None:
-        for checkpoint in self.checkpoints.glob("checkpoint-*"):
-            if not (checkpoint / COMPLETE).is_file():
-                shutil.rmtree(checkpoint)
-        whole = [path for path in self.checkpoints.glob("checkpoint-*") if _step(path) is not None]
-        return max(whole, key=lambda path: _step(path) or 0, default=None)
 
     def _cut_log(self, after: int) -> None:
         """Drop what an interrupted run logged behind its last checkpoint; a half-written line goes too."""
@@ -168,9 +156,3 @@ def _row(line: bytes) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return row if isinstance(row, dict) and type(row.get("step")) in (int, float) else None
-
-
-def _step(checkpoint: Path) -> int | None:
-    """The step in a checkpoint's name; None for a folder that is called otherwise."""
-    number = checkpoint.name.rpartition("-")[2]
-    return int(number) if number.isdecimal() and len(number) < 19 else None

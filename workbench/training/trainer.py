@@ -10,11 +10,12 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
-from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers import PrinterCallback, ProgressCallback, Trainer, TrainingArguments
 
 from workbench.backbone import Backbone
 from workbench.errors import WorkbenchError
 from workbench.processes import Processes, here
+from workbench.training.checkpoints import CompleteCheckpoints, refused_pickles
 from workbench.training.config import TrainingConfig
 from workbench.training.run import Run
 
@@ -88,7 +89,7 @@ class MethodTrainer(Trainer):
             train_dataset=batches,
             args=arguments,
             data_collator=lambda rows: rows[0],
-            callbacks=[CompleteCheckpoints(run)],
+            callbacks=[CompleteCheckpoints()],
         )
         self.run = run
         self._sums: dict[str, Tensor] = {}
@@ -149,6 +150,14 @@ class MethodTrainer(Trainer):
                 f"({' '.join(str(error).split())[:120]}); with room on the disk, the same command goes on from the last"
             ) from error
 
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        with refused_pickles(checkpoint):
+            super()._load_optimizer_and_scheduler(checkpoint)
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        with refused_pickles(checkpoint):
+            super()._load_rng_state(checkpoint)
+
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
         folder = Path(output_dir or self.args.output_dir)  # type: ignore[arg-type]
         folder.mkdir(parents=True, exist_ok=True)
@@ -168,17 +177,6 @@ class LossBar(ProgressCallback):
         named = {name: f"{value:.3f}" for name, value in (logs or {}).items() if name.startswith("loss_")}
         if self.training_bar is not None and named:
             self.training_bar.set_postfix(named)
-
-
-class CompleteCheckpoints(TrainerCallback):
-    """Marks a checkpoint once it is whole: a run killed while writing one resumes from the one before."""
-
-    def __init__(self, run: Run) -> None:
-        self.run = run
-
-    def on_save(self, args: TrainingArguments, state: Any, control: Any, **_: Any) -> None:
-        if state.is_world_process_zero:
-            self.run.mark_complete(state.global_step)
 
 
 def _finite(value: float) -> bool:
