@@ -4,11 +4,14 @@
     python -m analyses.gem_ablations objectives   # table 3: vanilla, mixed NTP, and the contrastive loss on top
     python -m analyses.gem_ablations tokens       # table 4: the number of special tokens
 
-Every run is short (--steps, --limit) and lands in analyses/results/gem_ablations/; a finished run is not repeated. The
-first table also writes the results of a figure, data/figures/mix_ratio.json.
+Every run is short (--steps, --limit), and every row is the mean of several (--seeds), with the lowest and the highest
+of them: so short a training hangs on its seed as much as on what varies here. Runs land in
+analyses/results/gem_ablations/; a finished one is not repeated. The first table also writes the results of a figure,
+data/figures/mix_ratio.json.
 """
 
 import json
+import statistics
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -16,10 +19,10 @@ from typing import Annotated, Any
 
 import typer
 
-from analyses.intervals import share
 from analyses.recipe import FIELD_GUIDE, data_tag
 
 RESULTS = Path(__file__).parent / "results" / "gem_ablations"
+MEASURED = ("kept", "neighbours", "perplexity", "accuracy")
 
 
 class Table(StrEnum):
@@ -37,6 +40,7 @@ def main(
     ] = None,
     steps: Annotated[int, typer.Option(help="Training steps of a run.", min=2)] = 100,
     limit: Annotated[int, typer.Option(help="Held-out queries of each kind.", min=1)] = 40,
+    seeds: Annotated[int, typer.Option(help="Trainings of a row.", min=1)] = 3,
     results: Annotated[Path, typer.Option(help="Folder of the runs and the table.")] = RESULTS,
     output: Annotated[Path | None, typer.Option(help="The figure's results file.")] = None,
 ) -> None:
@@ -45,40 +49,60 @@ def main(
 
     rows, tag = [], data_tag()
     for name, changes, shape in settings(table, steps):
-        run = results / f"{table.value}-{name.replace(' ', '-').replace('+', 'and')}-{steps}-{tag}"
-        row = results / f"{run.name}-{limit}.json"
-        if not row.is_file():
-            found = measure(changes, shape, texts, steps, limit, run)
-            write_json(row, measured({"setting": name, "steps": steps, "limit": limit, **found}))
-        rows.append(json.loads(row.read_text(encoding="utf-8")))
+        trainings = []
+        for seed in range(seeds):
+            run = results / f"{table.value}-{name.replace(' ', '-').replace('+', 'and')}-{steps}-{tag}-{seed}"
+            row = results / f"{run.name}-{limit}.json"
+            if not row.is_file():
+                found = measure({**changes, "seed": seed}, shape, texts, steps, limit, run)
+                write_json(row, measured({"setting": name, "steps": steps, "limit": limit, **found}))
+            trainings.append(json.loads(row.read_text(encoding="utf-8")))
+        rows.append(over_trainings(trainings))
     print(f"| {table.value} | bottleneck, facts kept | 1-NN, same answer | perplexity | facts right, plain |")
     print("|---|--:|--:|--:|--:|")
     for row in rows:
-        figures = (row[key] for key in ("kept", "neighbours", "perplexity", "accuracy"))
-        cells = ["–" if figure is None else f"{figure:.3f}" for figure in figures]
-        print(f"| {row['setting']} | " + " | ".join(cells) + " |")
+        print(f"| {row['setting']} | " + " | ".join(cell(row[key]) for key in MEASURED) + " |")
     if table is Table.MIX and texts is None:
         write_figure(rows, [changes["p"] for _, changes, _ in settings(table, steps)], steps, limit, output)
+
+
+def over_trainings(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """One row of a table from those of its trainings: each figure's mean, lowest and highest; the rest is the same."""
+    found = {**rows[0], "trainings": len(rows)}
+    for key in MEASURED:
+        values = [row[key] for row in rows if row[key] is not None]
+        low, high = (min(values), max(values)) if values else (None, None)
+        found[key] = {"value": statistics.fmean(values) if values else None, "low": low, "high": high}
+    return found
+
+
+def cell(figure: dict[str, float | None]) -> str:
+    """A figure as the table shows it, such as `0.272 (0.246, 0.360)`."""
+    if figure["value"] is None:
+        return "–"
+    return f"{figure['value']:.3f} ({figure['low']:.3f}, {figure['high']:.3f})"
 
 
 def write_figure(
     rows: list[dict[str, Any]], mixes: list[float], steps: int, limit: int, output: Path | None
 ) -> None:
-    """Writes the results of the figure: each mix with its shares and its perplexity, and the model before."""
+    """Writes the results of the figure: each mix with its figures, and the model before."""
     from workbench.figures.paper.results import write_results
 
-    shares = ("kept", "neighbours", "accuracy")
-    points = [
-        {"p": p, **{key: share(row[key], row["n"][key]) for key in shares},
-         "perplexity": dict(zip(("value", "low", "high"), (row["perplexity"], *row["spread"]), strict=True))}
-        for p, row in zip(mixes, rows, strict=True)
-    ]  # fmt: skip
+    trainings = rows[0]["trainings"]
     options = ("" if steps == 100 else f" --steps {steps}") + ("" if limit == 40 else f" --limit {limit}")
+    options += "" if trainings == 3 else f" --seeds {trainings}"
+    counted = {key: rows[0]["n"][key] for key in MEASURED if key != "perplexity"}
     write_results(
         "mix_ratio",
-        data={"points": points, "before": rows[0]["before"]},
-        numbers={"steps": steps, "batch": rows[0]["batch"], "dialogues": rows[0]["n"]["perplexity"],
-                 **{key: rows[0]["n"][key] for key in shares}},
+        data={
+            "points": [
+                {"p": p, **{key: row[key] for key in MEASURED}} for p, row in zip(mixes, rows, strict=True)
+            ],
+            "before": rows[0]["before"],
+        },
+        numbers={"steps": steps, "batch": rows[0]["batch"], "trainings": trainings,
+                 "dialogues": rows[0]["n"]["perplexity"], **counted},
         artifacts=FIELD_GUIDE,
         command=f"python -m analyses.gem_ablations mix{options}",
         output=output,
@@ -104,8 +128,7 @@ def measure(
 ) -> dict[str, Any]:
     """Train one row on the first texts of the corpus and measure it on held-out queries.
 
-    `n` counts what each figure is of; `before` is the backbone that was fine-tuned; `spread` the bootstrap interval of
-    the perplexity over dialogues.
+    `n` counts what each figure is of; `before` is the backbone that was fine-tuned.
     """
     from workbench import Backbone
     from workbench.embedders.config import GEMConfig
@@ -140,7 +163,6 @@ def measure(
         "neighbours": report.neighbours["gem"],
         "perplexity": language.perplexity,
         "accuracy": language.accuracy,
-        "spread": spread(embedder, limited(exam, limit)),
         "before": {"perplexity": before.perplexity, "accuracy": before.accuracy},
         "batch": recipe.batch_size,
         "n": {
@@ -150,20 +172,6 @@ def measure(
             "perplexity": len(limited(exam, limit)),
         },
     }
-
-
-def spread(embedder: Any, items: list[Any]) -> list[float]:
-    """The 95 % bootstrap interval, over dialogues, of the fine-tuned model's perplexity without special tokens."""
-    from workbench.evaluation.gem import dialogues
-    from workbench.evaluation.perplexity import likelihoods
-    from workbench.evaluation.protocol import STATISTICS, Score, interval
-
-    name = "perplexity"
-    with embedder.language_model() as backbone:
-        rows = likelihoods(backbone, dialogues(backbone, items))
-    value = STATISTICS[name](rows)
-    found = interval(Score("dialogues", name, name, value, {name: value}, len(rows), pairs=rows))
-    return [] if found is None else list(found)
 
 
 def shared_answers(items: list[Any]) -> int:

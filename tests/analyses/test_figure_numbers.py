@@ -99,18 +99,23 @@ def test_an_ablation_writes_its_figure(tmp_path, table, name):
     assert found["data"]["rows"][0]["answer"]["value"] is None
 
 
-def test_the_mix_ratio_writes_its_figure(tmp_path):
+def test_the_mix_ratio_writes_its_figure_with_the_range_of_its_trainings(tmp_path):
     path = tmp_path / "figure.json"
-    row = {"kept": 0.25, "neighbours": 0.5, "accuracy": 1.0, "perplexity": 3.5, "spread": [3.0, 4.0], "batch": 32,
+    one = {"kept": 0.25, "neighbours": 0.5, "accuracy": 1.0, "perplexity": 3.5, "batch": 32, "setting": "p = 0",
            "before": {"perplexity": 3.9, "accuracy": 0.9},
            "n": {"kept": 4, "neighbours": 2, "accuracy": 5, "perplexity": 9}}  # fmt: skip
+    row = gem_ablations.over_trainings(
+        [one, {**one, "perplexity": 3.0, "kept": None}, {**one, "perplexity": 4.6}]
+    )
+    assert gem_ablations.cell(row["perplexity"]) == "3.700 (3.000, 4.600)"
+    assert gem_ablations.cell(row["kept"]) == "0.250 (0.250, 0.250)"
+    assert gem_ablations.cell(gem_ablations.over_trainings([{**one, "kept": None}])["kept"]) == "–"
     gem_ablations.write_figure([row, row], [0.0, 0.9], 100, 40, path)
     found = json.loads(path.read_text(encoding="utf-8"))
     assert found["command"] == "python -m analyses.gem_ablations mix"
     assert [point["p"] for point in found["data"]["points"]] == [0.0, 0.9]
-    assert found["data"]["points"][1]["perplexity"] == {"value": 3.5, "low": 3.0, "high": 4.0}
-    assert found["data"]["points"][0]["kept"]["low"] == pytest.approx(wilson(1, 4).low, rel=1e-5)
-    assert found["numbers"]["dialogues"] == 9
+    assert found["data"]["points"][1]["perplexity"] == {"value": 3.7, "low": 3.0, "high": 4.6}
+    assert (found["numbers"]["dialogues"], found["numbers"]["trainings"]) == (9, 3)
 
 
 def watch_of(tmp_path, cosines):

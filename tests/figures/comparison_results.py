@@ -63,7 +63,15 @@ def mix_ratio(results):
          "perplexity": {"value": 3.8 + p, "low": 3.7 + p, "high": 4.0 + p}}
         for p in (0.0, 0.5, 0.99)
     ]  # fmt: skip
-    numbers = {"steps": 100, "batch": 32, "dialogues": 90, "kept": 40, "neighbours": 40, "accuracy": 40}
+    numbers = {
+        "steps": 100,
+        "batch": 32,
+        "trainings": 3,
+        "dialogues": 90,
+        "kept": 40,
+        "neighbours": 40,
+        "accuracy": 40,
+    }
     before = {"perplexity": 3.9, "accuracy": 0.95}
     return results("mix_ratio", {"points": points, "before": before}, numbers,
                    "python -m analyses.gem_ablations mix")  # fmt: skip

@@ -145,12 +145,12 @@ OBJECTIVES = PaperFigure(
 MIX_RATIO = PaperFigure(
     "mix_ratio",
     "GEM's mix ratio",
-    "GEM with a share p of plain training texts, without special tokens, one short training each ({steps} steps of "
-    "{batch} texts, next-token loss alone; the shipped embedder has 3,000 steps). (a) Facts kept: of the {kept} that "
-    "the model knows, those that pass the bottleneck; same answer: of {neighbours} one-hop questions, those whose "
-    "nearest other one has it. (b) Perplexity of {dialogues} held-out dialogues and (c) facts answered right "
-    "({accuracy} asked), both without special tokens; dashed: the model before. Lines are 95 % intervals over "
-    "questions (Wilson) and dialogues (bootstrap); another training may differ by more.",
+    "GEM with a share p of plain training texts, without special tokens, {trainings} short trainings each ({steps} "
+    "steps of {batch} texts, next-token loss alone; the shipped embedder has 3,000 steps). (a) Facts kept: of the "
+    "{kept} that the model knows, those that pass the bottleneck; same answer: of {neighbours} one-hop questions, "
+    "those whose nearest other one has it. (b) Perplexity of {dialogues} held-out dialogues and (c) facts answered "
+    "right ({accuracy} asked), both without special tokens; dashed: the model before. Marks are means over trainings "
+    "that differ in their seed, lines go from the lowest of them to the highest.",
     "python -m analyses.gem_ablations mix",
     draw_mix,
     MIX_NEEDS,
