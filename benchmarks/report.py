@@ -127,15 +127,24 @@ def _time_table(result: dict[str, Any]) -> str:
 
 
 def _memory_table(result: dict[str, Any]) -> str:
+    """MB above what was held before, and, where that is known, with it."""
+    above = {name: statistics.median(values) for name, values in result["megabytes"].items()}
+    held = {name: result["setting"].get(f"held before, {name}, MB") for name in above}
+    reference, known = result["reference"], None not in held.values()
     rows = [
-        "| | MB above the loaded model | ratio | least | most | processes |",
-        "|---|--:|--:|--:|--:|--:|",
+        "| | MB above the loaded model | ratio | least | most | processes |"
+        + " with the loaded model |" * known,
+        "|---|--:|--:|--:|--:|--:|" + "--:|" * known,
     ]
-    whole = statistics.median(result["megabytes"][result["reference"]])
     for name, values in result["megabytes"].items():
-        middle = statistics.median(values)
         ends = f"{min(values):,.0f} | {max(values):,.0f}"
-        rows.append(f"| {name} | {middle:,.0f} | {middle / whole:.2f} | {ends} | {len(values)} |")
+        row = (
+            f"| {name} | {above[name]:,.0f} | {above[name] / above[reference]:.2f} | {ends} | {len(values)} |"
+        )
+        if known:
+            whole = {one: above[one] + held[one] for one in (name, reference)}
+            row += f" {whole[name]:,.0f} ({whole[name] / whole[reference]:.2f}) |"
+        rows.append(row)
     return "\n".join(rows)
 
 

@@ -77,8 +77,21 @@ def test_the_page_shows_ratios_spread_bars_machine_and_command(times, tmp_path, 
     assert "texts 10." in encoding
     assert "on device a CPU; cores 2; threads 2" in encoding
     assert f"`{runner.command()}`" in encoding
-    assert "| ours | 85 | 0.85 | 80 | 90 | 2 |" in use
+    assert "| ours | 85 | 0.85 | 80 | 90 | 2 |\n" in use
     assert "| encode | texts | 10: 10 ms | 1,000: 2 s | 1.15 |" in grown
+
+
+def test_memory_is_also_shown_with_what_was_held_before():
+    setting = {"held before, ours, MB": 15, "held before, theirs, MB": 100}
+    result = {
+        "megabytes": {"theirs": [90.0, 110.0], "ours": [85.0]},
+        "reference": "theirs",
+        "setting": setting,
+    }
+    shown = report.section("official_memory_32_64", result)
+    assert "| processes | with the loaded model |\n|---|--:|--:|--:|--:|--:|--:|\n" in shown
+    assert "| theirs | 100 | 1.00 | 90 | 110 | 2 | 200 (1.00) |" in shown
+    assert "| ours | 85 | 0.85 | 85 | 85 | 1 | 100 (0.50) |" in shown
 
 
 def test_new_results_take_the_place_of_kept_ones(tmp_path):
