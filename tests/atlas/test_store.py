@@ -283,3 +283,16 @@ def test_a_map_is_kept_whole_and_replaced_whole(tmp_path):
     kept = open_store(str(tmp_path / "s")).coordinates()
     assert (kept.ids, kept.points.tolist()) == (ids[1:], [[1.0, 2.0], [3.0, 4.0]])
     assert kept.facts == {"projection": "PCA", "seed": 1}
+
+
+def test_a_damaged_store_is_one_line_without_places_in_the_code_of_others(tmp_path):
+    built(tmp_path / "s", write_rows(tmp_path / "a.jsonl", 50))
+    for file in (tmp_path / "s").rglob("*.lance"):
+        if file.is_file():
+            file.write_bytes(file.read_bytes()[:-50])
+    with pytest.raises(WorkbenchError) as refused:
+        contents(tmp_path / "s")
+    said = str(refused.value)
+    assert said.startswith(str(tmp_path / "s"))
+    assert "\n" not in said
+    assert ".rs" not in said

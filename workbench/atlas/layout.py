@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ ROWS, OUTCOME, COORDINATES = "rows", "outcome", "coordinates"
 _FACTS = b"workbench"
 # With a primary key LanceDB sees that two writers insert the same row, and lets the second try again.
 _PRIMARY = {b"lance-schema:unenforced-primary-key:position": b"1"}
+_PLACE_IN_CODE = re.compile(r", (/root/\.cargo|/rustc)/")
 
 
 @dataclass(frozen=True)
@@ -167,5 +169,5 @@ def plain_errors(what: str, *, usage: bool = False) -> Iterator[None]:
     try:
         yield
     except (ValueError, RuntimeError, OSError) as error:
-        said = " ".join(str(error).split()).split(", /root/.cargo")[0][:300]
+        said = _PLACE_IN_CODE.split(" ".join(str(error).split()))[0][:300]
         raise (UsageError if usage else WorkbenchError)(f"{what}: {said}") from error
