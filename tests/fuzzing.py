@@ -4,9 +4,13 @@ import copy
 import json
 from collections.abc import Callable
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
@@ -88,3 +92,22 @@ def read_or_refused(path: Path, data: bytes, read: Callable[[Path], Any]) -> Non
     path.write_bytes(data)
     with suppress(WorkbenchError):
         read(path)
+
+
+def lines(*rows: Any) -> bytes:
+    """A file of JSON lines."""
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+def parquet(rows: list[dict[str, Any]], **metadata: str) -> bytes:
+    """A parquet file of these rows, with this metadata of its schema."""
+    whole = BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows).replace_schema_metadata(metadata or None), whole)
+    return whole.getvalue()
+
+
+def npy(array: np.ndarray) -> bytes:
+    """A .npy file."""
+    whole = BytesIO()
+    np.save(whole, array)
+    return whole.getvalue()

@@ -1,4 +1,7 @@
-"""Every reader of a file, on files that are not what they should be: it reads them or refuses them in our words."""
+"""Every reader of a file that is worked from, on damaged ones: it reads them or refuses them in our words.
+
+Results are read in test_fuzzed_results.py.
+"""
 
 import gzip
 import hashlib
@@ -9,15 +12,12 @@ from io import BytesIO
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from fuzzing import bounded, damaged, other_json, read_or_refused
+from fuzzing import bounded, damaged, lines, npy, other_json, parquet, read_or_refused
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workbench.atlas import prebuilt
 from workbench.atlas.entries import entries, source_of
-from workbench.atlas.layout import facts_in
 from workbench.cli import vectors
 from workbench.decoding import reference
 from workbench.decoding.vector_files import parse_vector, read_vectors_file
@@ -29,7 +29,6 @@ from workbench.embedders.llm2vec_gen import LLM2VecGen
 from workbench.embedders.manifest import Manifest
 from workbench.embedders.official_files import read_json, read_projection, read_yaml
 from workbench.errors import WorkbenchError
-from workbench.evaluation import results
 from workbench.evaluation.files import read_labelled, read_pairs, read_sets, read_sts
 from workbench.evaluation.questions import read_questions
 from workbench.evaluation.reasoning import read_bright
@@ -44,30 +43,12 @@ from workbench.evaluation.safety import read_advbench
 from workbench.fieldguide.exam import read_exam
 from workbench.fieldguide.suite import read_passages
 from workbench.lenses.latent_index import LatentIndex
-from workbench.lenses.reading import LensReading
 from workbench.texts import read_texts
 from workbench.training import history, llm2vec
 from workbench.training.corpus import RESPONSES, read_corpus
 from workbench.training.llm2vec import LLM2VecTeacher
 from workbench.training.run import Run
 from workbench.training.shards import Shards
-
-
-def lines(*rows):
-    return "".join(json.dumps(row) + "\n" for row in rows).encode()
-
-
-def parquet(rows, **metadata):
-    whole = BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows).replace_schema_metadata(metadata or None), whole)
-    return whole.getvalue()
-
-
-def npy(array):
-    whole = BytesIO()
-    np.save(whole, array)
-    return whole.getvalue()
-
 
 ROWS = [
     {"id": "a", "text": "gold ü", "year": 1, "share": 0.5, "vector": [1.0, 2.0]},
@@ -262,66 +243,6 @@ def test_documents_of_settings(tmp_path_factory, name):
     check()
 
 
-def test_runs_of_an_evaluation(folder):
-    row = dict.fromkeys(results.TEXTS, "x") | {name: json.dumps({"a": 1.0}) for name in results.JSON}
-    row |= {
-        "suite": None,
-        "main_score": 0.5,
-        "low": 0.1,
-        "high": 0.9,
-        "seconds": 1.0,
-        "published": None,
-        "n": 3,
-    }
-    row |= {"seed": 0, "lower_is_better": False, "items": [1.0, 0.0], "pairs": None, "main_metric": "a"}
-    schema = results._schema().with_metadata({"workbench.evaluation": "1"})
-
-    def written(row):
-        whole = BytesIO()
-        pq.write_table(pa.Table.from_pylist([row], schema=schema), whole)
-        return whole.getvalue()
-
-    pieces = st.sampled_from(["metrics", "details", "files", "settings", "instructions", "libraries"])
-    odd = st.tuples(pieces, other_json({"a": 1.0})).map(
-        lambda pair: written(row | {pair[0]: pair[1].decode("utf-8", "ignore")})
-    )
-    none = st.sampled_from(sorted(row)).map(lambda name: written(row | {name: None}))
-    read_or_refused(folder / "run.parquet", written(row), results.read_run)
-
-    @bounded
-    @given(damaged(written(row)) | odd | none)
-    def check(data):
-        read_or_refused(folder / "run.parquet", data, results.read_run)
-
-    check()
-
-
-def test_an_atlas(folder):
-    facts = {"embedder": "e", "method": "m", "backbone": "b", "projection": "PCA", "seed": 0, "preserved": 0.5,
-             "chance": 0.1, "neighbours": 10, "shuffled": 0.1, "schema_version": 1, "soft_prompts": [1, 2]}  # fmt: skip
-    row = dict.fromkeys(prebuilt._COLUMNS, "x") | {"x": 1.0, "y": 2.0, "round_trip": 0.5}
-
-    def written(header):
-        lists = {"embedding": [1.0, 2.0], "decoded_embedding": [1.0, 2.0], "soft_prompts": [1.0, 2.0]}
-        fixed = pa.list_(pa.float16(), 2)
-        columns = {name: pa.array([value]) for name, value in row.items()}
-        columns |= {name: pa.array([np.array(value, np.float16)], fixed) for name, value in lists.items()}
-        whole = BytesIO()
-        pq.write_table(pa.table(columns).replace_schema_metadata({b"workbench": header}), whole)
-        return whole.getvalue()
-
-    sound = written(json.dumps(facts).encode())
-    (folder / "atlas.parquet").write_bytes(sound)
-    assert len(prebuilt.load(folder / "atlas.parquet")) == 1
-
-    @bounded
-    @given(damaged(sound) | other_json(facts).map(written))
-    def check(data):
-        read_or_refused(folder / "atlas.parquet", data, prebuilt.load)
-
-    check()
-
-
 def test_a_frame_of_numbers(folder):
     whole = BytesIO()
     pd.DataFrame([[1.0, 2.0]], columns=["x", "y"]).to_parquet(whole)
@@ -376,45 +297,3 @@ def test_artifacts_whose_settings_or_tensors_are_others(tmp_path_factory, tiny_b
 
 def hash_bytes_of(data):
     return hashlib.sha256(data).hexdigest()
-
-
-def test_a_reading_of_a_lens(folder):
-    made = LensReading("logit", "gold", (1,), ["s1"], [[["a", "b"]]], np.ones((1, 1, 2), np.int64),
-                       np.array([[[2.0, 1.0]]], np.float32), np.zeros((1, 1, 2), bool), "logit")  # fmt: skip
-    path = made.save(folder / "reading.parquet")
-    sound, table = path.read_bytes(), pq.read_table(path)
-    head = json.loads(table.schema.metadata[b"workbench.lens"])
-
-    def headed(said):
-        whole = BytesIO()
-        pq.write_table(table.replace_schema_metadata({b"workbench.lens": said}), whole)
-        return whole.getvalue()
-
-    @bounded
-    @given(damaged(sound) | other_json(head).map(headed))
-    def check(data):
-        read_or_refused(folder / "reading.parquet", data, LensReading.load)
-
-    check()
-
-
-@bounded
-@given(
-    other_json(
-        {
-            "schema_version": 1,
-            "method": "m",
-            "embedder": "e",
-            "backbone": {"weights": "w"},
-            "dimension": 3,
-            "soft_prompts": [2, 2],
-            "instruction": None,
-            "source": "s",
-            "source_hash": "h",
-            "reading": {},
-        }
-    )
-)
-def test_facts_of_a_store(said):
-    with suppress(WorkbenchError):
-        facts_in(pa.schema([], metadata={b"workbench": said}), "x")

@@ -1,38 +1,17 @@
-"""Files that are whole or absent, hashes of content, and where the shipped default lies."""
+"""What files say, hashes of their content, and where the shipped default lies; `disk.atomic_path` writes them."""
 
 import hashlib
 import json
 import os
-import secrets
-import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from workbench.disk import atomic_path
 from workbench.errors import UsageError, WorkbenchError
 
 PACKAGE = Path(__file__).resolve().parent
-
-
-@contextmanager
-def atomic_path(target: Path | str) -> Iterator[Path]:
-    """Gives a temporary sibling of `target` to write to, as a file or as a directory that the caller makes.
-
-    Leaving the block flushes what was written to the disk, readable as any new file is, and puts it in the place of
-    `target`; an error (or Ctrl-C) removes it and leaves `target` as it was. The temporary keeps the suffix of `target`,
-    which some writers look at. Parent folders are made. Raises FileNotFoundError where the block wrote nothing.
-    """
-    target = Path(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.stem}.{secrets.token_hex(4)}.partial{target.suffix}")
-    try:
-        yield temporary
-        _open_to_readers(temporary)
-        _flush(temporary)
-        _replace(temporary, target)
-    finally:
-        _remove(temporary)
 
 
 def write_json(path: Path | str, obj: Any) -> None:
@@ -179,41 +158,3 @@ def cache_folder(named: Path | None = None) -> Path:
     if environment := os.environ.get("WORKBENCH_CACHE"):
         return Path(environment).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "workbench"
-
-
-def _open_to_readers(path: Path) -> None:
-    """Gives what was written the permissions of any new file: safetensors makes files that only their owner reads."""
-    umask = os.umask(0)
-    os.umask(umask)
-    for file in [path, *path.rglob("*")] if path.is_dir() else [path]:
-        if file.is_file() and not file.is_symlink():
-            file.chmod(0o666 & ~umask)
-
-
-def _flush(path: Path) -> None:
-    """Forces a file, or every file below a directory, onto the disk."""
-    for file in [path] if not path.is_dir() else [p for p in path.rglob("*") if p.is_file()]:
-        with open(file, "rb") as handle:
-            os.fsync(handle.fileno())
-
-
-def _replace(temporary: Path, target: Path) -> None:
-    """Renames; an old directory steps aside first and comes back if the rename fails."""
-    if not (target.is_dir() and not target.is_symlink()):
-        temporary.replace(target)
-        return
-    aside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.old")
-    target.rename(aside)
-    try:
-        temporary.rename(target)
-    except BaseException:
-        aside.rename(target)
-        raise
-    shutil.rmtree(aside)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

@@ -1,5 +1,8 @@
 """`workbench figure`: draws from results, lists, and says in one line what it cannot do."""
 
+import errno
+from pathlib import Path
+
 import pytest
 
 from workbench.cli import main
@@ -96,3 +99,61 @@ def test_results_of_another_figure_are_refused(shipped_results, tmp_path, capsys
     )
     assert "holds results of the figure attribution, not of gem_mask" in capsys.readouterr().err
     assert figure_named("gem_mask").name == "gem_mask"
+
+
+BAD_NUMBERS = {
+    "digits": ("1" * 6000, "not valid JSON (Exceeds the limit"),
+    "nan": ("NaN", "results.numbers.more is nan, not a finite number"),
+    "beyond": ("[0, -1e999]", "results.numbers.more[1] is -inf, not a finite number"),
+    "half": (r'"\ud800"', r"results.numbers.more is '\ud800', not whole characters"),
+    "half name": (r'{"\ud800": 1}', r"a name in results.numbers.more is '\ud800', not whole characters"),
+    "deep": ("[" * 900 + "]" * 900, "nested too deeply"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_NUMBERS)
+def test_results_that_no_file_can_hold_are_refused_and_leave_the_figure(
+    shipped_results, tmp_path, capsys, name
+):
+    value, message = BAD_NUMBERS[name]
+    asked = ["figure", "attribution", "--output", str(tmp_path / "o")]
+    assert main(asked) == 0
+    before = {path: path.read_bytes() for path in (tmp_path / "o").iterdir()}
+    bad = tmp_path / "bad.json"
+    bad.write_text(shipped_results.read_text().replace('"numbers": {', f'"numbers": {{"more": {value},'))
+    capsys.readouterr()
+    assert main([*asked, "--results", str(bad)]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith(f"workbench: {bad}")
+    assert message in told
+    assert told.count("\n") == 1
+    assert {path: path.read_bytes() for path in (tmp_path / "o").iterdir()} == before
+
+
+def test_half_a_character_in_what_is_drawn_is_refused(shipped_results, tmp_path, capsys):
+    bad = tmp_path / "bad.json"
+    bad.write_text(shipped_results.read_text().replace('"◆1"', r'"\ud800"'))
+    asked = ["figure", "attribution", "--results", str(bad), "--output", str(tmp_path / "o")]
+    assert main(asked) == 1
+    assert r"data.labels[0] is '\ud800', not whole characters" in capsys.readouterr().err
+    assert not (tmp_path / "o").exists()
+
+
+def test_a_disk_that_is_full_halfway_leaves_all_files_of_the_figure(
+    shipped_results, tmp_path, capsys, monkeypatch
+):
+    asked = ["figure", "attribution", "--output", str(tmp_path / "o")]
+    assert main([*asked, "--width", "column"]) == 0
+    before = {path: path.read_bytes() for path in (tmp_path / "o").iterdir()}
+    write = Path.write_bytes
+
+    def full_at_the_last(path, data):
+        if path.suffix == ".json":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full_at_the_last)
+    capsys.readouterr()
+    assert main(asked) == 1
+    assert capsys.readouterr().err == f"workbench: No space left on device: {tmp_path / 'o'}\n"
+    assert {path: path.read_bytes() for path in (tmp_path / "o").iterdir()} == before

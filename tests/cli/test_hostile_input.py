@@ -1,11 +1,10 @@
 """What should not come in, to every command: a full or read-only disk, halves of characters, lines of 50 MB."""
 
 import json
-import os
 import subprocess
-from contextlib import contextmanager
 
 import pytest
+from small_disk import small_disk
 
 LONGEST = "gold iron " * (5 * 1024 * 1024)
 HALF = "gold\udcff"
@@ -62,19 +61,6 @@ def refused(ran, codes, *words):
     return True
 
 
-@contextmanager
-def small_disk(folder, size):
-    """A disk of its own at `folder`; the test is skipped where nothing may be mounted."""
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
-    if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("mounting a small disk is not allowed here")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
 @pytest.fixture
 def corpus(tmp_path):
     """Texts whose results are larger than the small disk."""
@@ -103,6 +89,7 @@ def test_a_full_disk_is_one_line_and_leaves_what_was_there(cli, commands, corpus
             return
         assert refused(ran, [1])
         assert any(words in ran.error for words in ("No space left", "disk full", "cannot be written"))
+        assert str(disk) in ran.error
         assert (disk / "kept").read_text() == "what was there"
         if before:
             assert (disk / before).read_text() == "an older result"
@@ -115,7 +102,8 @@ def test_a_read_only_disk_is_said_before_any_work(cli, commands, corpus, tmp_pat
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
         ran = cli(*commands[name](corpus, disk))
         assert refused(ran, [1, 2])
-        assert "cannot write" in ran.error or "Read-only" in ran.error
+        assert "cannot write" in ran.error
+        assert f"the disk of {disk} is read-only" in ran.error
         assert "reading" not in ran.err
         assert list(disk.iterdir()) == []
 
@@ -198,6 +186,14 @@ def test_a_line_of_50_megabytes_loses_its_tail_and_takes_seconds(cli, commands, 
     ran = cli(*commands["embed"](file, tmp_path))
     assert ran.code == 0
     assert "1 of 1 texts longer than the limit lost their tail" in ran.err
+
+
+@pytest.mark.parametrize("name", ["train", "gem"])
+def test_a_response_of_50_megabytes_is_cut_before_it_is_tokenized(cli, commands, tmp_path, name):
+    file = tmp_path / "long.jsonl"
+    rows = [{"text": "q", "response": LONGEST}, *({"text": text, "response": text} for text in "abc")]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert cli(*commands[name](file, tmp_path), "--epochs", 1).code == 0
 
 
 def test_a_single_text_is_too_few_for_gem(cli, commands, tmp_path):

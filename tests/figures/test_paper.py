@@ -166,7 +166,7 @@ def test_results_are_read_with_one_clear_line(tmp_path):
     with pytest.raises(UsageError, match=r"no results at .*`python -m analyses\.gem_mask` measures them"):
         figure_named("gem_mask").results(path)
     path.write_text("[")
-    with pytest.raises(WorkbenchError, match="it is not JSON"):
+    with pytest.raises(WorkbenchError, match="not valid JSON"):
         read_results(path)
     write_json(path, [1])
     with pytest.raises(WorkbenchError, match="it is no object"):

@@ -103,10 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return UsageError.exit_code
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
-        torn = (
-            " (is the disk full?)" if " requested and " in str(error) else ""
-        )  # numpy's words, without a reason
-        error_line(f"{error.strerror or error}{torn}{where}")
+        error_line(f"{error.strerror or error}{where}")
         return 1
     except MemoryError:
         error_line("out of memory; a smaller --batch-size needs less")

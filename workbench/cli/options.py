@@ -116,7 +116,9 @@ def check_parent(path: Path) -> None:
     if not nearest.is_dir():
         raise UsageError(f"cannot write {path}: {nearest} is not a directory")
     if not os.access(nearest, os.W_OK):
-        raise UsageError(f"cannot write {path}: no permission in {nearest}")
+        read_only = hasattr(os, "statvfs") and os.statvfs(nearest).f_flag & os.ST_RDONLY  # not on Windows
+        reason = f"the disk of {nearest} is read-only" if read_only else f"no permission in {nearest}"
+        raise UsageError(f"cannot write {path}: {reason}")
 
 
 def with_flags(

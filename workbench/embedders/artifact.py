@@ -56,7 +56,6 @@ def save(
     folder = Path(path)
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file; an embedder is saved into a folder")
-    folder.mkdir(parents=True, exist_ok=True)
 
     def about(weights: str) -> Manifest:
         return Manifest(

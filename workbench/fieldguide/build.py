@@ -20,7 +20,7 @@ from workbench.fieldguide.corpus import (
     unlabelled_queries,
 )
 from workbench.fieldguide.exam import BARS, Marks, sit, write_exam
-from workbench.files import atomic_path, write_json
+from workbench.files import atomic_path, read_json, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,10 +103,13 @@ def table_of(marks: Marks) -> str:
 
 
 def _claim(work: Path, config: PretrainingConfig) -> None:
-    """Makes the work folder, or checks that what lies there was begun with the same configuration."""
+    """Makes the work folder, or checks that what lies there was begun with the same configuration.
+
+    Raises WorkbenchError where it was begun with another one, or does not say with which.
+    """
     work.mkdir(parents=True, exist_ok=True)
     note = work / "config.json"
-    if note.exists() and json.loads(note.read_text()) != asdict(config):
+    if note.exists() and read_json(note) != asdict(config):
         raise WorkbenchError(
             f"{work} holds an unfinished build of another configuration: delete it, or repeat its options"
         )

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from workbench.errors import UsageError
+from workbench.files import named_if_damaged
 from workbench.lenses.tables import read_table, write_table
 from workbench.lenses.words import Words
 
@@ -136,12 +137,12 @@ class AttentionFlow:
     def load(cls, path: str | Path) -> AttentionFlow:
         """What `save` wrote. UsageError where there is no file, WorkbenchError where it holds something else."""
         frame, head = read_table(path, "attention flow")
-        shape, words = head.pop("shape"), Words(head.pop("words"), np.array(head.pop("word_of")))
-        rows = np.stack(frame["weights"].tolist())
-        kept = int(np.prod(shape[:3]))
-        return cls(
-            **head, words=words, weights=rows[:kept].reshape(shape), rolled=rows[kept:] if len(rows) > kept else None
-        )  # fmt: skip
+        with named_if_damaged(path):
+            shape, words = head.pop("shape"), Words(head.pop("words"), np.array(head.pop("word_of")))
+            rows = np.stack(frame["weights"].tolist())
+            kept = int(np.prod(shape[:3]))
+            rolled = rows[kept:] if len(rows) > kept else None
+            return cls(**head, words=words, weights=rows[:kept].reshape(shape), rolled=rolled)
 
 
 def entropy(weights: Float[np.ndarray, "... t"]) -> Float[np.ndarray, "..."]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from jaxtyping import Float
 
-from workbench.files import measured
+from workbench.files import measured, named_if_damaged
 from workbench.lenses.tables import read_table, write_table
 
 if TYPE_CHECKING:
@@ -93,12 +93,11 @@ class AttributionMap:
     def load(cls, path: str | Path) -> AttributionMap:
         """What `save` wrote. UsageError where there is no file, WorkbenchError where it holds something else."""
         frame, head = read_table(path, "attribution map")
-        values = frame["value"].to_numpy().reshape(len(head["labels"]), len(head["tokens"]))
-        first = frame.iloc[: len(head["tokens"])]
-        columns = {
-            name: first[column].to_numpy() for name, column in (("log_probs", "log_prob"), ("jointly",) * 2)
-        }
-        return cls(**head, token_ids=first["token_id"].tolist(), values=values, **columns)
+        with named_if_damaged(path):
+            values = frame["value"].to_numpy().reshape(len(head["labels"]), len(head["tokens"]))
+            first = frame.iloc[: len(head["tokens"])]
+            columns = {"log_probs": first["log_prob"].to_numpy(), "jointly": first["jointly"].to_numpy()}
+            return cls(**head, token_ids=first["token_id"].tolist(), values=values, **columns)
 
     def _head(self) -> dict[str, Any]:
         names = ("text", "decoded", "of", "labels", "tokens", "how", "baseline")

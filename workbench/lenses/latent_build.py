@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from workbench.backbone import Backbone
 from workbench.backbone.batching import by_length
 from workbench.backbone.generation import Progress
+from workbench.disk import disk_errors
 from workbench.embedders.artifact import check_fingerprint
 from workbench.errors import UsageError
 from workbench.files import atomic_path, hash_bytes, write_json
@@ -129,10 +130,11 @@ def _resumed(partial: Path, facts: IndexFacts) -> int:
 
 def _allocate(path: Path, shape: tuple[int, int]) -> None:
     """A file of zeros whose room is taken now: a memory map that meets a full disk later kills the process."""
-    np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
-    if hasattr(os, "posix_fallocate"):
-        with open(path, "r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    with disk_errors(path):
+        np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
+        if hasattr(os, "posix_fallocate"):
+            with open(path, "r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
 def _write_chunk(

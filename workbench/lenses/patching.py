@@ -19,6 +19,7 @@ from workbench.embedders.base import Embedder
 from workbench.embedders.gem import GEM
 from workbench.embedders.llm2vec_gen import LLM2VecGen
 from workbench.errors import UsageError
+from workbench.files import named_if_damaged
 from workbench.lenses.kept import Kept, Read, keep, log_likelihoods, read_text, say, together
 from workbench.lenses.states import residual_stream, special_count, with_special_tokens
 from workbench.lenses.tables import read_table, write_table
@@ -113,11 +114,12 @@ class PatchReading:
     def load(cls, path: str | Path) -> PatchReading:
         """What `save` wrote. UsageError where there is no file, WorkbenchError where it holds something else."""
         frame, head = read_table(path, "patch reading")
-        for side in ("target", "source"):
-            part = frame[frame["of"] == side]
-            head[f"{side}_tokens"] = part["token"].tolist()
-            head[f"{side}_log_probs"] = np.stack([part["before"], part["after"]]).astype(np.float32)
-        return cls(**head)
+        with named_if_damaged(path):
+            for side in ("target", "source"):
+                part = frame[frame["of"] == side]
+                head[f"{side}_tokens"] = part["token"].tolist()
+                head[f"{side}_log_probs"] = np.stack([part["before"], part["after"]]).astype(np.float32)
+            return cls(**head)
 
     def _head(self) -> dict[str, Any]:
         names = ("source", "target", "label", "layer", "source_decoded", "before", "after")

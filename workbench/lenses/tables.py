@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workbench.errors import UsageError, WorkbenchError
-from workbench.files import atomic_path, parquet_errors, parse_json
+from workbench.files import atomic_path, named_if_damaged, parquet_errors, parse_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,9 +42,9 @@ def read_table(path: str | Path, kind: str) -> Table:
 
     if not Path(path).is_file():
         raise UsageError(f"no such file: {path}")
-    with parquet_errors(path):
+    with named_if_damaged(path), parquet_errors(path):
         table = pq.read_table(path)
-        frame = table.to_pandas()
+        frame = table.to_pandas(ignore_metadata=True)  # pandas' own words there may be damaged as well
     head = parse_json((table.schema.metadata or {}).get(_KEY, b"{}"), f"the metadata of {path}")
     if not isinstance(head, dict) or head.pop("kind", None) != kind:
         raise WorkbenchError(f"{path} holds no {kind}: its metadata does not say so")

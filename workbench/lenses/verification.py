@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 
 from workbench.embedders.base import Embedder
 from workbench.errors import UsageError, WorkbenchError
-from workbench.files import measured
+from workbench.files import measured, named_if_damaged
 from workbench.lenses.attribution import DRAWS, attribute_tokens
 from workbench.lenses.attribution_map import AttributionMap
 from workbench.lenses.tables import read_table, write_table
@@ -85,10 +85,11 @@ class Verification:
     def load(cls, path: str | Path) -> Verification:
         """What `save` wrote. UsageError where there is no file, WorkbenchError where it holds something else."""
         frame, head = read_table(path, "verification")
-        pairs = {name: tuple(head.pop(name)) for name in ("interval", "control_interval")}
-        columns = {name: frame[name].to_numpy() for name in ("text", "predicted", "real")}
-        columns |= {name: frame[name].tolist() for name in ("label", "token")}
-        return cls(**{**head, **pairs, **columns})
+        with named_if_damaged(path):
+            pairs = {name: tuple(head.pop(name)) for name in ("interval", "control_interval")}
+            columns = {name: frame[name].to_numpy() for name in ("text", "predicted", "real")}
+            columns |= {name: frame[name].tolist() for name in ("label", "token")}
+            return cls(**{**head, **pairs, **columns})
 
     def _head(self) -> dict[str, Any]:
         names = (

@@ -9,10 +9,10 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from workbench.disk import atomic_paths
 from workbench.errors import UsageError
 from workbench.figures.paper import style, table
-from workbench.figures.paper.results import save_results
-from workbench.files import atomic_path
+from workbench.figures.paper.results import results_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,18 +39,17 @@ def write_figure(
     width: float,
     kinds: Sequence[str] = ("pdf", "svg"),
 ) -> list[Path]:
-    """Draws a figure into `folder`, each file atomically, with its results and its table beside it."""
+    """Draws a figure into `folder`, with its results and its table beside it: all its files are replaced, or none."""
     drawn = figure.drawn(results, width)
     files: dict[str, bytes] = {kind: as_bytes(drawn, kind) for kind in kinds}
     if (found := figure.tabled(results)) is not None:
         files |= {"tex": table.latex(found).encode(), "md": table.markdown(found).encode()}
-    written = []
-    for kind, content in files.items():
-        with atomic_path(folder / f"{figure.name}.{kind}") as temporary:
+    files["json"] = results_bytes(results)
+    paths = [folder / f"{figure.name}.{kind}" for kind in files]
+    with atomic_paths(paths) as temporaries:
+        for temporary, content in zip(temporaries, files.values(), strict=True):
             temporary.write_bytes(content)
-        written.append(folder / f"{figure.name}.{kind}")
-    save_results(folder / f"{figure.name}.json", results)
-    return [*written, folder / f"{figure.name}.json"]
+    return paths
 
 
 def as_bytes(figure: Figure, kind: str) -> bytes:

@@ -8,6 +8,7 @@ number), `object` anything, and the classes below say the rest:
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
@@ -77,6 +78,32 @@ def misfit(need: Any, value: Any, where: str, sizes: dict[str, Any] | None = Non
             fits = isinstance(value, str) and re.search(need.pattern, value)
             return None if fits else _not(where, value, f"a text like {need.pattern}")
     return None if _is(need, value) else _not(where, value, _KINDS[need])
+
+
+def unwritable(value: Any, where: str) -> str | None:
+    """What of a value no file of ours can say, in words as `misfit`'s: a number that is not finite, half a character.
+
+    Raises RecursionError where it is nested too deeply to be looked through.
+    """
+    match value:
+        case str() if not _is_whole(value):
+            return _not(where, value, "whole characters")
+        case float() if not math.isfinite(value):
+            return _not(where, value, "a finite number")
+        case dict():
+            keys = _first(unwritable(key, f"a name in {where}") for key in value)
+            return keys or _first(unwritable(part, f"{where}.{key}") for key, part in value.items())
+        case list():
+            return _first(unwritable(part, f"{where}[{row}]") for row, part in enumerate(value))
+    return None
+
+
+def _is_whole(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 _KINDS = {str: "a text", bool: "true or false", int: "a whole number", float: "a number", object: "a value"}

@@ -12,10 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import UsageError, WorkbenchError
-from workbench.files import atomic_path, hash_bytes, hash_file, measured, shipped
+from workbench.figures.paper.needs import misfit, unwritable
+from workbench.files import atomic_path, hash_bytes, hash_file, measured, read_json, shipped
 from workbench.libraries import versions
 
-KEYS = ("figure", "command", "artifacts", "libraries", "numbers", "data")
+SHAPE: dict[str, Any] = {
+    "figure": str,
+    "command": str,
+    "artifacts": {},
+    "libraries": {},
+    "numbers": {},
+    "data": {},
+}
+"""What every results file holds, as needs.py says it; what a figure draws of its data, it says itself."""
 FOLDER = "figures"
 DEFAULT = "embedders/llm2vec-gen"
 GEM = "embedders/gem"
@@ -67,24 +76,31 @@ def write_results(
 
 def save_results(path: Path, results: dict[str, Any]) -> None:
     """Writes a results file as it is, atomically; keys keep their order, which figures draw by."""
-    text = json.dumps(results, indent=1, ensure_ascii=False, allow_nan=False)
     with atomic_path(path) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.write_bytes(results_bytes(results))
+
+
+def results_bytes(results: dict[str, Any]) -> bytes:
+    """A results file as `save_results` writes it; ValueError for what is `unwritable`."""
+    return (json.dumps(results, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def read_results(path: Path, name: str | None = None) -> dict[str, Any]:
     """A results file, checked. UsageError where there is none, WorkbenchError where it is another thing's or broken."""
     if not path.is_file():
         raise UsageError(f"no results at {path}")
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise WorkbenchError(f"{path} holds no results: it is not JSON ({error})") from error
-    if not isinstance(found, dict) or (missing := [key for key in KEYS if key not in found]):
+    found = read_json(path)
+    if not isinstance(found, dict) or (missing := [key for key in SHAPE if key not in found]):
         lacks = f"it lacks {', '.join(missing)}" if isinstance(found, dict) else "it is no object"
         raise WorkbenchError(f"{path} holds no results of a figure: {lacks}")
+    try:
+        wrong = misfit(SHAPE, found, "results") or unwritable(found, "results")
+    except RecursionError:
+        wrong = "are nested too deeply"
+    if wrong is not None:
+        raise WorkbenchError(f"{path} holds no results of a figure: they {wrong}")
     if name is not None and found["figure"] != name:
-        raise WorkbenchError(f"{path} holds results of the figure {found['figure']}, not of {name}")
+        raise WorkbenchError(f"{path} holds results of the figure {found['figure']:.80}, not of {name}")
     return found
 
 
