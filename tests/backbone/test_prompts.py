@@ -1,11 +1,13 @@
 """Templates, and truncation that takes only a text's own tail."""
 
+import random
 import time
 
 import pytest
 from jaxtyping import TypeCheckError
 
-from workbench.errors import UsageError
+from workbench.backbone import Backbone
+from workbench.errors import UsageError, WorkbenchError
 
 TEXT = "The guitar has six strings and the river flows through the city."
 
@@ -138,3 +140,99 @@ def test_a_template_that_strips_gets_a_stripped_text(make_tiny):
 def test_detokenize_leaves_special_tokens_out_and_keeps_spaces(tiny_backbone):
     ids = tiny_backbone.tokenize(["  two  spaces . "]).ids
     assert tiny_backbone.detokenize(ids) == ["  two  spaces . "]
+
+
+def random_texts(words, count=60, seed=0):
+    """Words, odd characters, runs of one of them, and added tokens, up to some 10,000 characters."""
+    draw = random.Random(seed)
+    odd = [*"abc ei \n\t0123.,!?", "é", "漢", "🙂", "e\u0301", "ﬁ"]
+    pieces = [
+        lambda: " ".join(draw.choices(TEXT.split(), k=draw.randrange(1, 60))),
+        lambda: "".join(draw.choices(odd, k=draw.randrange(1, 200))),
+        lambda: draw.choice(odd) * draw.randrange(1, 600),
+        lambda: draw.choice(words) * draw.randrange(1, 20),
+    ]
+    return ["".join(draw.choice(pieces)() for _ in range(draw.randrange(40))) for _ in range(count)]
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_the_first_ids_are_those_of_the_whole_text(make_tiny, family):
+    backbone = make_tiny(family)
+    backbone.tokenizer.add_tokens(["<a long added token that a head may cut in two or in three>"])
+    texts = random_texts(list(backbone.tokenizer.get_added_vocab()))
+    whole = backbone.tokenizer(texts, add_special_tokens=False)["input_ids"]
+    for most in (0, 1, 7, 150, 512, 2**31):
+        assert backbone.first_ids(texts, most) == [ids[:most] for ids in whole]
+    heads = [backbone._prompts.head(text, 7) for text in texts]
+    assert sum(len(head) < len(text) for head, text in zip(heads, texts, strict=True)) > len(texts) / 2
+    assert backbone.first_ids([], 3) == []
+    with pytest.raises(UsageError, match="half a character"):
+        backbone.first_ids(["gold\udcff"], 3)
+
+
+def test_the_first_ids_of_a_tokenizer_that_gives_up_on_long_words():
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    from workbench.backbone.prompts import Prompts
+
+    words = Tokenizer(models.WordPiece(unk_token="[UNK]"))  # pyright: ignore[reportCallIssue]
+    words.pre_tokenizer = pre_tokenizers.Whitespace()  # pyright: ignore[reportAttributeAccessIssue]
+    trainer = trainers.WordPieceTrainer(vocab_size=100, special_tokens=["[UNK]"], show_progress=False)
+    words.train_from_iterator([TEXT], trainer)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, unk_token="[UNK]")
+    text = ("a" * 90 + " " + "a" * 101 + " ") * 60
+    whole = tokenizer(text, add_special_tokens=False)["input_ids"]
+    assert tokenizer.unk_token_id in whole
+    for most in range(0, 120, 3):
+        assert Prompts(tokenizer).first_ids([text], most) == [whole[:most]]
+
+
+BROKEN = {
+    "{% for x in": "unexpected 'end of template'",
+    '{{ raise_exception("no") }}': "no",
+    "{{ messages[7].content }}": "has no element 7",
+    "{{ ''.__class__.__mro__ }}": "unsafe",
+    "{{ 1 / 0 }}": "division by zero",
+    "{{ messages | length + 'x' }}": "unsupported operand",
+    '{% if messages | length > 1 %}{{ raise_exception("one\nturn") }}{% endif %}{{ messages[0].content }}': "one",
+}
+
+
+@pytest.mark.parametrize("template", BROKEN)
+def test_a_chat_template_that_cannot_be_used_is_one_line(make_tiny, template):
+    backbone = make_tiny("llama")
+    backbone.tokenizer.chat_template = template
+    with pytest.raises(WorkbenchError) as caught:
+        Backbone.wrap(backbone.model, backbone.tokenizer, id="mine")
+    said = str(caught.value)
+    assert said.startswith("the chat template of backbone 'mine' cannot be used: ")
+    assert BROKEN[template] in said
+    assert "\n" not in said
+    assert "turn" not in said
+    assert caught.value.exit_code == 1
+
+
+def test_a_chat_template_is_asked_for_users_and_answers_only(make_tiny):
+    backbone = make_tiny("llama")
+    whole, ids = backbone.tokenizer.chat_template, backbone.tokenize([TEXT]).ids
+    refuses = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
+    backbone.tokenizer.chat_template = refuses + whole
+    assert Backbone.wrap(backbone.model, backbone.tokenizer).tokenize([TEXT]).ids == ids
+    backbone.tokenizer.chat_template = (
+        "{% if add_generation_prompt %}{{ raise_exception('no') }}{% endif %}" + whole
+    )
+    late = Backbone.wrap(backbone.model, backbone.tokenizer, id="mine")
+    assert late.tokenize([TEXT], template="raw").ids == backbone.tokenize([TEXT], template="raw").ids
+    for template in ("chat", "query"):
+        with pytest.raises(WorkbenchError, match="template of backbone 'mine' cannot be used: no"):
+            late.tokenize([TEXT], template=template)
+
+
+def test_a_chat_template_that_shows_no_answer_closes_none(make_tiny):
+    backbone = make_tiny("llama")
+    backbone.tokenizer.chat_template = "<|user|>{{ messages[0]['content'] }}"
+    assert backbone._prompts.closing_id == backbone.tokenizer.eos_token_id  # it was asked for before
+    changed = Backbone.wrap(backbone.model, backbone.tokenizer)
+    assert changed._prompts.closing_id is None
+    assert changed.eos_ids[0] == backbone.tokenizer.eos_token_id

@@ -85,6 +85,20 @@ def test_an_unknown_backbone(cli, commands, name, backbone, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("name", ["respond", "train", "embed", "decode"])
+def test_a_backbone_whose_chat_template_is_broken(cli, commands, name, tmp_path, tiny_backbone_dir):
+    (tmp_path / "a.txt").write_text("gold\n")
+    broken = shutil.copytree(tiny_backbone_dir, tmp_path / "mine")
+    (broken / "chat_template.jinja").write_text('{{ raise_exception("not today") }}')
+    ran = cli(*commands[name](tmp_path / "a.txt"), "--backbone", broken)
+    assert failed(ran, 1, f"the chat template of backbone '{broken}' cannot be used: not today")
+    assert not (tmp_path / "out").exists()
+    if name == "respond":
+        ran = cli("doctor", "--backbone", broken)
+        assert (ran.code, ran.err) == (1, "")
+        assert f"FAIL  backbone loads          the chat template of backbone '{broken}'" in ran.out
+
+
 @pytest.mark.parametrize("embedder", ["nobody/no-such-embedder", "./no/such/folder"])
 @pytest.mark.parametrize("name", ["embed", "decode"])
 def test_an_unknown_embedder(cli, commands, name, embedder, tmp_path):

@@ -43,6 +43,22 @@ def test_a_sentence_transformers_folder(tiny_teacher):
     assert teacher.fingerprint() == load_teacher(str(tiny_teacher)).fingerprint()
 
 
+def test_a_sentence_transformers_model_is_given_the_head_of_a_long_text(tiny_teacher, monkeypatch):
+    from sentence_transformers import SentenceTransformer
+
+    long = ["gold iron " * 20_000, "The lion. " + " " * 200_000 + "The end of it, behind many spaces."]
+    expected = SentenceTransformer(str(tiny_teacher)).encode(long)
+    teacher = load_teacher(str(tiny_teacher))
+    given, encode = [], teacher.model.encode
+    monkeypatch.setattr(
+        teacher.model, "encode", lambda texts, **options: given.extend(texts) or encode(texts, **options)
+    )
+    np.testing.assert_allclose(teacher.embed(long), expected, atol=1e-6)
+    assert len(given[0]) < 10_000
+    teacher.embed(TEXTS)
+    assert given[2:] == TEXTS
+
+
 def test_mean_pool_is_the_mean_over_a_texts_own_states(make_tiny):
     for family in ("llama", "gpt2"):
         backbone = make_tiny(family)

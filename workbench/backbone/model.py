@@ -42,7 +42,7 @@ class Backbone(Writing):
         self.model = model.eval().requires_grad_(False)
         self.tokenizer, self.id, self.revision, self._folder = tokenizer, id, revision, folder
         self.sharded = False  # whether its blocks are spread over processes (sharding.py)
-        self._prompts = Prompts(tokenizer)
+        self._prompts = Prompts(tokenizer, id)
         config = model.config.get_text_config()
         self.hidden_size: int = model.get_input_embeddings().weight.shape[1]
         self.vocab_size: int = config.vocab_size
@@ -122,6 +122,10 @@ class Backbone(Writing):
     ) -> Tokenized:
         """Token ids in the template, at most `max_length` (and the model's window) each; see `Prompts.tokenize`."""
         return self._prompts.tokenize(texts, template, min(max_length, self.max_length), instruction)
+
+    def first_ids(self, texts: list[str], most: int) -> list[list[int]]:
+        """At most `most` token ids of each text, nothing added; see `Prompts.first_ids`."""
+        return self._prompts.first_ids(texts, most)
 
     @property
     def answer_opening(self) -> list[int]:

@@ -12,6 +12,7 @@ from workbench.errors import UsageError, WorkbenchError
 Template = Literal["chat", "query", "raw"]
 SENTINEL = "qz7vTEXTv7zq"
 CHARS_A_TOKEN = 8  # a first guess only: the head of a long text doubles until it holds enough tokens
+SLACK = 128  # last tokens of a head that the rest could have changed: WordPiece spells a cut word of 100 characters
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,12 @@ class Prompts:
     after the text, where special tokens go), "raw" (the text behind the tokenizer's own BOS, if it adds one).
     Without a chat template all three are "raw". Thinking is off where a template knows the switch."""
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Any, name: str = "in-memory") -> None:
         if not tokenizer.is_fast:
             raise UsageError(
                 f"{type(tokenizer).__name__} has no fast version: offsets into the text are needed"
             )
-        self.tokenizer = tokenizer
+        self.tokenizer, self.name = tokenizer, name
 
     def tokenize(
         self, texts: list[str], template: Template, max_length: int, instruction: str | None
@@ -71,7 +72,7 @@ class Prompts:
             raise UsageError(
                 f"a maximal length of {max_length} leaves no room for a text beside its template"
             )
-        bodies = [self._head(text.strip() if frame.strips else text, room) for text in texts]
+        bodies = [self.head(text.strip() if frame.strips else text, room) for text in texts]
         ids = self._whole(bodies, frame)
         cut = [len(row) > max_length for row in ids]
         for row, body in enumerate(bodies):
@@ -80,6 +81,15 @@ class Prompts:
             elif cut[row]:
                 ids[row] = self._without_tail(body, frame, max_length)
         return Tokenized([row or [self.opening_id] for row in ids], cut)
+
+    def first_ids(self, texts: list[str], most: int) -> list[list[int]]:
+        """At most `most` ids of each text as the tokenizer gives them: no template, no BOS; control tokens are such.
+
+        The same as cutting the ids of the whole text, but what lies far behind is never tokenized.
+        """
+        for text in texts:
+            _refuse_half_characters(text)
+        return [row[:most] for row in self._ids([self.head(text, most) for text in texts])]
 
     def frame(self, template: Template, instruction: str | None = None) -> Frame:
         """The frame of a template; the instruction belongs to it, so it is never cut."""
@@ -106,8 +116,8 @@ class Prompts:
         if not self.tokenizer.chat_template:
             return None
         turns = [{"role": "user", "content": "x"}, {"role": "assistant", "content": SENTINEL}]
-        tail = self.tokenizer.apply_chat_template(turns, tokenize=False).rpartition(SENTINEL)[2]
-        ids = self._ids([tail])[0] if tail else []
+        _, shown, tail = self._render(turns).rpartition(SENTINEL)
+        ids = self._ids([tail])[0] if shown and tail else []
         return ids[0] if ids and ids[0] in self.tokenizer.all_special_ids else None
 
     @cached_property
@@ -126,13 +136,25 @@ class Prompts:
     def _chat(self) -> Frame:
         padded = f" {SENTINEL} "
         turns = [{"role": "user", "content": padded}]
-        options = {"tokenize": False, "add_generation_prompt": True, "enable_thinking": False}
-        text = self.tokenizer.apply_chat_template(turns, **options)
+        text = self._render(turns, add_generation_prompt=True, enable_thinking=False)
         strips = padded not in text
         parts = text.split(SENTINEL if strips else padded)
         if len(parts) != 2:
-            raise WorkbenchError("the chat template does not show the user's text exactly once")
+            raise self._unusable("it does not show the user's text exactly once")
         return Frame([], parts[0], parts[1], strips)
+
+    def _render(self, turns: list[dict[str, str]], **options: Any) -> str:
+        """The turns in the chat template, which is a program of the backbone's: it may raise what it likes."""
+        try:
+            return self.tokenizer.apply_chat_template(turns, tokenize=False, **options)
+        except MemoryError:
+            raise
+        except Exception as error:
+            lines = str(error).strip().splitlines()
+            raise self._unusable(lines[0][:300] if lines else type(error).__name__) from error
+
+    def _unusable(self, why: str) -> WorkbenchError:
+        return WorkbenchError(f"the chat template of backbone {self.name!r} cannot be used: {why}")
 
     @cached_property
     def _raw(self) -> Frame:
@@ -173,14 +195,19 @@ class Prompts:
         room = max_length - len(frame.lead) - len(before) - len(after)
         return frame.lead + before + own[:room] + after, len(own) > room
 
-    def _head(self, body: str, tokens: int) -> str:
-        """The shortest head that surely holds more than `tokens` tokens; the whole body if it is not long."""
-        size = CHARS_A_TOKEN * (tokens + 64)
+    def head(self, body: str, tokens: int) -> str:
+        """A head of a text whose first `tokens` tokens are the text's own; the whole of it if it is not long."""
+        size = CHARS_A_TOKEN * (tokens + self._slack)
         while size < len(body):
-            if len(self._ids([body[:size]])[0]) > tokens + 16:
+            if len(self._ids([body[:size]])[0]) > tokens + self._slack:
                 return body[:size]
             size *= 2
         return body
+
+    @cached_property
+    def _slack(self) -> int:
+        """How many of a head's last tokens may be others than the text's: an added token may be cut in two, too."""
+        return SLACK + max((len(word.encode()) for word in self.tokenizer.get_added_vocab()), default=0)
 
 
 def _refuse_half_characters(text: str) -> None:

@@ -81,7 +81,7 @@ def _by_length(
     found = np.zeros(len(texts), dtype=np.float32)
     if not len(found):
         return found
-    words = backbone.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+    words = backbone.first_ids(list(texts), max(room))
     ids = [[*row, backbone.eos_ids[0]][:most] for row, most in zip(words, room, strict=True)]
     for rows in by_length([len(row) for row in ids], batch_size):
         batch = backbone.pad([ids[row] for row in rows], side="right")

@@ -123,8 +123,8 @@ def tokenize_examples(
     window = backbone.max_length - embedder.n_thought - embedder.n_compression
     longest = min(config.max_query_length, window)
     queries = backbone.tokenize(corpus.queries, template=embedder.template, max_length=longest)
-    answers = backbone.tokenizer(corpus.responses, add_special_tokens=False)["input_ids"]
     room = min(config.max_response_length, window)
+    answers = backbone.first_ids(corpus.responses, room)
     targets = np.zeros((len(corpus.queries), 0)) if corpus.targets is None else corpus.targets
     return Examples(
         backbone=backbone,

