@@ -153,3 +153,6 @@ def test_a_build_does_not_go_on_from_one_of_another_size(tmp_path, monkeypatch):
         build.build(tmp_path, config=small, progress=False)
     with pytest.raises(WorkbenchError, match="unfinished build of another configuration"):
         build.build(tmp_path, steps=7, progress=False)
+    (tmp_path / ".build" / "config.json").write_text('{"steps": 7')
+    with pytest.raises(WorkbenchError, match=r"\.build/config\.json: not valid JSON"):
+        build.build(tmp_path, config=small, progress=False)

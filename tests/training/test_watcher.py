@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file
+from small_disk import fill, small_disk
 
 from workbench.decoding.decode import decode
 from workbench.embedders.artifact import load_embedder
@@ -172,7 +173,7 @@ def test_a_resumed_run_ends_in_the_same_files(make_tiny, corpus, whole, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("name", "at"), [("write_lines", 1), ("write_lines", 2), ("save_file", 3), ("decoded", 3)]
+    ("name", "at"), [("write_lines", 1), ("write_lines", 2), ("save", 3), ("decoded", 3)]
 )
 def test_a_run_killed_in_a_look_ends_in_the_same_files(
     make_tiny, corpus, whole, tmp_path, monkeypatch, name, at
@@ -246,6 +247,17 @@ def test_numbers_beyond_float16_are_stored_as_its_largest(make_tiny, corpus, tmp
     Watcher(embedder, corpus, replace(GEN, watch_samples=0), Run(tmp_path)).look(0)
     stored = load_file(tmp_path / "watch/vectors-000000.safetensors")["embedding"]
     assert (stored.dtype, stored.shape, set(stored.ravel().tolist())) == (np.float16, (5, 24), {65504.0})
+
+
+def test_a_full_disk_is_said_with_the_file_of_the_look(make_tiny, corpus, tmp_path):
+    embedder = LLM2VecGen.untrained(make_tiny("llama"), replace(SHAPES["gen"], dimension=24))
+    with small_disk(tmp_path / "disk", "64k") as disk:
+        look = Watcher(embedder, corpus, GEN, Run(disk / "r")).look
+        (disk / "r" / "watch").mkdir(parents=True)
+        fill(disk)
+        with pytest.raises(OSError, match="No space") as caught:
+            look(0)
+    assert caught.value.filename == str(disk / "r/watch/vectors-000000.safetensors")
 
 
 def test_other_columns_become_plain_values(make_tiny, tmp_path):

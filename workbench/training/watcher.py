@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 from torch import Tensor
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
@@ -103,7 +103,7 @@ class Watcher(TrainerCallback):
         parts = (queries[start : start + AT_ONCE] for start in range(0, len(queries), AT_ONCE))
         vectors = torch.cat([self.embedder.represent(part).embedding for part in parts])
         with atomic_path(self.folder / VECTORS.format(step)) as partial:
-            save_file({TENSOR: vectors.clamp(-LARGEST, LARGEST).numpy().astype(np.float16)}, partial)
+            partial.write_bytes(save({TENSOR: vectors.clamp(-LARGEST, LARGEST).numpy().astype(np.float16)}))
         if self.places:
             samples = self.samples(step, vectors[self.places])
             write_lines(self.folder / SAMPLES, [*sample_lines(self.folder.parent), *samples])
