@@ -34,15 +34,14 @@ def atomic_paths(targets: Iterable[Path | str]) -> Iterator[list[Path]]:
     They are put in their places one after the other, in their order: only a kill right then leaves some new, some old.
     An error of the disk that does not say which file it met names the first one's folder.
     """
+    paths = [Path(target) for target in targets]
     places = {
-        target.with_name(f".{target.stem}.{secrets.token_hex(4)}.partial{target.suffix}"): target
-        for target in map(Path, targets)
+        path.with_name(f".{path.stem}.{secrets.token_hex(4)}.partial{path.suffix}"): path for path in paths
     }
-    targets = list(places.values())
-    missing = [folder for target in targets for folder in _missing(target.parent)]
+    missing = [folder for path in paths for folder in _missing(path.parent)]
     try:
-        with _of_targets(places), disk_errors(targets[0] if len(targets) == 1 else targets[0].parent):
-            for target in targets:
+        with _of_targets(places), disk_errors(paths[0] if len(paths) == 1 else paths[0].parent):
+            for target in paths:
                 target.parent.mkdir(parents=True, exist_ok=True)
             yield list(places)
             for temporary in places:
