@@ -1,7 +1,10 @@
 """A training's folder belongs to one process at a time."""
 
+import errno
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -42,3 +45,15 @@ def test_a_process_takes_up_its_own_interrupted_training(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run.json"]  # no file of a lock
     with pytest.raises(UsageError, match="other settings"):
         Run(tmp_path).start({"lr": 2}, resume=True)
+
+
+def test_a_full_disk_says_that_the_log_was_written(tmp_path, monkeypatch):
+    run = Run(tmp_path)
+    run.start({"lr": 1}, resume=True)
+
+    def full(self, *_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "open", full)
+    with pytest.raises(OSError, match=r"No space left on device: .*log\.jsonl"):
+        run.write_log({"step": 1})

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
+from workbench.disk import disk_errors
 from workbench.errors import UsageError
 from workbench.files import atomic_path, read_settings, write_json
 from workbench.training.checkpoints import latest, step_of
@@ -102,7 +103,7 @@ class Run:
 
     def write_log(self, line: dict[str, Any]) -> None:
         """Append one line of JSON."""
-        with self.log.open("a", encoding="utf-8") as file:
+        with disk_errors(self.log), self.log.open("a", encoding="utf-8") as file:
             file.write(_line(line))
 
     def last_log(self) -> dict[str, Any]:
