@@ -6,7 +6,6 @@ import shutil
 import zipfile
 
 import pytest
-from conftest import FakeTeacher
 
 from workbench.embedders.config import LLM2VecGenConfig
 from workbench.errors import WorkbenchError
@@ -23,8 +22,8 @@ QUERIES, RESPONSES = [f"Number {n}?" for n in range(6)], [f"It is {n}." for n in
 
 
 @pytest.fixture
-def corpus():
-    return Corpus(QUERIES, RESPONSES, FakeTeacher().embed(RESPONSES), {})
+def corpus(fake_teacher):
+    return Corpus(QUERIES, RESPONSES, fake_teacher.embed(RESPONSES), {})
 
 
 @pytest.fixture
