@@ -22,7 +22,7 @@ def main(
 ) -> None:
     """Measure every embedder and write the table."""
     from analyses.fieldguide_tasks import evaluate, table
-    from workbench.files import atomic_path
+    from workbench.disk import atomic_path
 
     scores = {}
     for name, embedder in embedders(answers).items():

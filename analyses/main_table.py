@@ -48,10 +48,10 @@ def main(
     output: Annotated[Path | None, typer.Option(help="Markdown file of the page.")] = None,
 ) -> None:
     """Measure every embedder that is not measured yet, and write the page and the figure's results."""
+    from workbench.disk import atomic_path
     from workbench.errors import UsageError
     from workbench.evaluation import report
     from workbench.evaluation.suites import fieldguide
-    from workbench.files import atomic_path
 
     if unknown := sorted(set(only or ()) - set(EMBEDDERS)):
         raise UsageError(f"no row is called {unknown[0]!r}; there are {', '.join(EMBEDDERS)}")

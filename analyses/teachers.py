@@ -32,7 +32,8 @@ def main(
 ) -> None:
     """Train what is missing, measure all, write the table."""
     from workbench import load_embedder
-    from workbench.files import atomic_path, measured, shipped, write_json
+    from workbench.disk import atomic_path
+    from workbench.files import measured, shipped, write_json
 
     rows = {}
     for teacher in [None, *WEIGHTS]:

@@ -40,7 +40,8 @@ def main(
 ) -> None:
     """Read all questions through the four lenses and write the table and the figure."""
     from workbench import load_embedder
-    from workbench.files import atomic_path, write_json
+    from workbench.disk import atomic_path
+    from workbench.files import write_json
 
     embedder = load_embedder()
     asked = questions(embedder.backbone, limit)
@@ -168,8 +169,8 @@ def draw(shown: dict[str, dict[str, np.ndarray]], layers: int, path: Path) -> No
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
+    from workbench.disk import atomic_path
     from workbench.figures.palette import OKABE_ITO
-    from workbench.files import atomic_path
 
     with plt.rc_context({"svg.fonttype": "none", "svg.hashsalt": "two-hop", "font.size": 8}):
         figure, axes = plt.subplots(1, len(shown), figsize=(6.9, 2.0), sharey=True, layout="constrained")

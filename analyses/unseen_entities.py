@@ -30,9 +30,10 @@ def main(
 ) -> None:
     """Make the corpus and the questions, train what is missing, measure, write the table."""
     from workbench.decoding.search import Search
+    from workbench.disk import atomic_path
     from workbench.evaluation.lifter import evaluate
     from workbench.fieldguide.corpus import Tables
-    from workbench.files import atomic_path, shipped, write_json
+    from workbench.files import shipped, write_json
     from workbench.training.teachers import load_teacher
 
     tables = Tables.load()
@@ -70,8 +71,9 @@ def entities(tables: Any, topic: str) -> list[str]:
 
 def strike(struck: set[str], output: Path) -> int:
     """Write the shipped corpus without the lines that name one of these, in query or response; how many remain."""
+    from workbench.disk import atomic_path
     from workbench.fieldguide.items import holds
-    from workbench.files import atomic_path, shipped
+    from workbench.files import shipped
 
     lines = shipped("fieldguide", "corpus.jsonl").read_text(encoding="utf-8").splitlines()
     named = sorted(struck)
@@ -88,8 +90,8 @@ def strike(struck: set[str], output: Path) -> int:
 
 def questions(tables: Any, output: Path) -> int:
     """Write a one-hop question in held-out wording for every fact about a struck entity; how many there are."""
+    from workbench.disk import atomic_path
     from workbench.fieldguide.questions import one_hop
-    from workbench.files import atomic_path
 
     draw = Random(0)
     facts = [fact for fact in tables.facts if unseen(fact.topic, fact.x)]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
 
 from analyses import screenshots
-from workbench.files import atomic_path
+from workbench.disk import atomic_path
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -25,7 +25,7 @@ from benchmarks.growth_figure import draw
 from benchmarks.runner import command, machine
 from benchmarks.wire import ROOT
 from workbench import files
-from workbench.files import atomic_path
+from workbench.disk import atomic_path
 
 RESULTS = ROOT / "docs" / "benchmarks_growth.json"
 SENTENCE = "the capital of a country is a city where its people work and its river flows to the sea"

@@ -17,8 +17,8 @@ from typing import Any
 from benchmarks.runner import RESULTS
 from benchmarks.wire import ROOT
 from workbench import files
+from workbench.disk import atomic_path
 from workbench.errors import UsageError
-from workbench.files import atomic_path
 
 KEPT = ROOT / "docs" / "benchmarks.json"
 GROWTH = "benchmarks_growth.json"

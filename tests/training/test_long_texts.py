@@ -40,13 +40,18 @@ def whole(backbone, text):
     return backbone.tokenizer.encode(text, add_special_tokens=False)
 
 
+def check(examples, backbone):
+    """The responses are those of tokenizing all and cutting then, and so are the counts."""
+    closed = [[*whole(backbone, text), backbone.eos_ids[0]] for text in CORPUS.responses]
+    assert examples.responses == [ids[:LIMIT] for ids in closed]
+    assert (examples.truncated_queries, examples.truncated_responses) == (1, 2)
+
+
 def test_llm2vec_gen(tiny_backbone, longest):
     config = LLM2VecGenTraining(max_query_length=LIMIT, max_response_length=LIMIT)
     found = batches.tokenize_examples(tiny_backbone, CORPUS, config, LLM2VecGenConfig(dimension=4))
     assert longest() < 10_000
-    closed = [[*whole(tiny_backbone, text), tiny_backbone.eos_ids[0]] for text in CORPUS.responses]
-    assert found.responses == [ids[:LIMIT] for ids in closed]
-    assert (found.truncated_queries, found.truncated_responses) == (1, 2)
+    check(found, tiny_backbone)
 
 
 def test_a_lifter(tiny_backbone, longest):
@@ -54,9 +59,7 @@ def test_a_lifter(tiny_backbone, longest):
     config = LifterTraining(max_response_length=LIMIT)
     found = lifter_examples.tokenize_examples(embedder, CORPUS, config, LifterConfig(n_prompts=2))
     assert longest() < 10_000
-    closed = [[*whole(tiny_backbone, text), tiny_backbone.eos_ids[0]] for text in CORPUS.responses]
-    assert found.responses == [ids[:LIMIT] for ids in closed]
-    assert (found.truncated_queries, found.truncated_responses) == (1, 2)
+    check(found, tiny_backbone)
 
 
 def test_gem(tiny_backbone, longest):

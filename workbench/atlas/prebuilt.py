@@ -13,8 +13,9 @@ from jaxtyping import Float
 
 from workbench.atlas import projection
 from workbench.atlas.neighbours import preserved
+from workbench.disk import atomic_path
 from workbench.errors import FingerprintMismatch, UsageError, WorkbenchError
-from workbench.files import atomic_path, hash_bytes, named_if_damaged, parquet_errors
+from workbench.files import hash_bytes, named_if_damaged, parquet_errors
 
 if TYPE_CHECKING:
     from workbench.decoding.trust import Readings

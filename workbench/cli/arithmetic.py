@@ -183,7 +183,7 @@ def _show(
     if reading.output is not None:
         import numpy as np
 
-        from workbench.files import atomic_path
+        from workbench.disk import atomic_path
 
         with atomic_path(reading.output) as temporary:
             np.save(temporary, blocks.numpy())

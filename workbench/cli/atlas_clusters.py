@@ -10,8 +10,8 @@ import typer
 from workbench.atlas.plans import ClusterPlan
 from workbench.cli import options, say
 from workbench.cli.atlas_options import AsJson, StorePath, cut
+from workbench.disk import atomic_path
 from workbench.errors import UsageError
-from workbench.files import atomic_path
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,7 +10,7 @@ import typer
 from workbench.atlas.plans import MapPlan
 from workbench.cli import options, say
 from workbench.cli.atlas_options import StorePath
-from workbench.files import atomic_path
+from workbench.disk import atomic_path
 
 if TYPE_CHECKING:
     from workbench.atlas.maps import StoreMap

@@ -9,8 +9,8 @@ import typer
 
 from workbench.cli import options, say
 from workbench.cli.vectors import read_file, read_lifted
+from workbench.disk import atomic_path
 from workbench.errors import UsageError
-from workbench.files import atomic_path
 
 if TYPE_CHECKING:
     from workbench.decoding.badge import Badge

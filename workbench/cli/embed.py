@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from workbench.cli import options, say
+from workbench.disk import atomic_path
 from workbench.errors import WorkbenchError
-from workbench.files import atomic_path, hash_bytes
+from workbench.files import hash_bytes
 from workbench.processes import here, wait
 from workbench.texts import TextTable
 

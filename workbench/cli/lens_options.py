@@ -121,7 +121,7 @@ def write_figure(path: Path, interactive: Callable[[], Any], printed: Callable[[
     if path.suffix != ".html":
         write_print(path, printed)
         return
-    from workbench.files import atomic_path
+    from workbench.disk import atomic_path
 
     with atomic_path(path) as temporary:
         interactive().write_html(temporary)
@@ -130,8 +130,8 @@ def write_figure(path: Path, interactive: Callable[[], Any], printed: Callable[[
 
 def write_print(path: Path, printed: Callable[[], Any]) -> None:
     """Draw into a .pdf, .svg or .png file by matplotlib."""
+    from workbench.disk import atomic_path
     from workbench.figures.paper.export import as_bytes
-    from workbench.files import atomic_path
 
     with atomic_path(path) as temporary:
         temporary.write_bytes(as_bytes(printed(), path.suffix[1:]))

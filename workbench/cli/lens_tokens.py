@@ -224,7 +224,7 @@ def _save_all(readings: "list[LensReading]", path: Path) -> None:
     """Every reading's rows in one parquet file, told apart by the column `lens`."""
     import pandas as pd
 
-    from workbench.files import atomic_path
+    from workbench.disk import atomic_path
 
     frames = [reading.to_frame().assign(lens=reading.lens) for reading in readings]
     with atomic_path(path) as temporary:

@@ -34,9 +34,9 @@ def report(
     if output is not None:
         options.check_output(output, SUFFIXES)
 
+    from workbench.disk import atomic_path
     from workbench.evaluation import report as tables
     from workbench.evaluation.results import read_run
-    from workbench.files import atomic_path
 
     comparison = tables.compare([read_run(path) for path in runs], seed=seed)
     shown = [tables.scores(comparison)]

@@ -10,9 +10,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from workbench.disk import atomic_path
 from workbench.embedders.official import is_checkpoint
 from workbench.errors import UsageError, WorkbenchError
-from workbench.files import atomic_path, hash_file, json_text, named_if_damaged, read_settings
+from workbench.files import hash_file, json_text, named_if_damaged, read_settings
 
 SCHEMA = 1
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"

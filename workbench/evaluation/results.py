@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from workbench.disk import atomic_path
 from workbench.errors import UsageError, WorkbenchError
 from workbench.evaluation.protocol import Interval, Score
-from workbench.files import atomic_path, measured, named_if_damaged, parquet_errors
+from workbench.files import measured, named_if_damaged, parquet_errors
 
 SCHEMA = 1
 LIBRARIES = (

@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from workbench.disk import atomic_path
 from workbench.errors import WorkbenchError
 from workbench.fieldguide.corpus import (
     Tables,
@@ -20,7 +21,7 @@ from workbench.fieldguide.corpus import (
     unlabelled_queries,
 )
 from workbench.fieldguide.exam import BARS, Marks, sit, write_exam
-from workbench.files import atomic_path, read_json, write_json
+from workbench.files import read_json, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -73,7 +73,7 @@ def sit(backbone: Backbone, items: list[Item], *, batch_size: int = 128) -> Mark
 
 def write_exam(items: list[Item], path: Path) -> None:
     """Writes the exam as JSON lines, one item a line."""
-    from workbench.files import atomic_path
+    from workbench.disk import atomic_path
 
     with atomic_path(path) as temporary:
         lines = [json.dumps(item.to_dict(), ensure_ascii=False) for item in items]

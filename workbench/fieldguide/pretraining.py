@@ -16,14 +16,13 @@ from transformers import (
     LlamaConfig,
     LlamaForCausalLM,
     PreTrainedTokenizerFast,
-    Trainer,
     TrainerCallback,
     TrainingArguments,
     set_seed,
 )
 
 from workbench.fieldguide.tokenizer import ASSISTANT, END, PAD, chat_text
-from workbench.training.checkpoints import CompleteCheckpoints, latest
+from workbench.training.checkpoints import CheckpointedTrainer, latest
 
 SAVE_STEPS = 500  # optimizer steps between two checkpoints
 
@@ -95,7 +94,7 @@ class TokenBatches(Dataset):
         return {"input_ids": ids, "weight": weight}
 
 
-class PretrainingTrainer(Trainer):
+class PretrainingTrainer(CheckpointedTrainer):
     """Next-token loss with a weight for each target; batches come ready-made and in their order."""
 
     def compute_loss(
@@ -193,7 +192,7 @@ def pretrain(
     )
     trainer = PretrainingTrainer(
         model=model, args=arguments, train_dataset=batches, data_collator=lambda rows: rows[0],
-        callbacks=[CompleteCheckpoints(), ExamCallback(sit, config.exam_every, config.target)],
+        callbacks=[ExamCallback(sit, config.exam_every, config.target)],
     )  # fmt: skip
     last = latest(folder)
     trainer.train(resume_from_checkpoint=str(last) if last else None)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from workbench.disk import atomic_path
 from workbench.errors import WorkbenchError
 from workbench.fieldguide.items import Item
-from workbench.files import atomic_path, hash_file
+from workbench.files import hash_file
 
 # The colours of the map: topics that belong together, by kind where the kind says more than the topic.
 GROUPS = {

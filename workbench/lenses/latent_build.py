@@ -14,10 +14,10 @@ from jaxtyping import Float, Int
 from workbench.backbone import Backbone
 from workbench.backbone.batching import by_length
 from workbench.backbone.generation import Progress
-from workbench.disk import disk_errors
+from workbench.disk import atomic_path, disk_errors
 from workbench.embedders.artifact import check_fingerprint
 from workbench.errors import UsageError
-from workbench.files import atomic_path, hash_bytes, write_json
+from workbench.files import hash_bytes, write_json
 from workbench.lenses.contexts import Contexts, contexts_of
 from workbench.lenses.latent_index import (
     CONFIG,

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from workbench.disk import atomic_path
 from workbench.errors import UsageError, WorkbenchError
-from workbench.files import atomic_path, named_if_damaged, parquet_errors
+from workbench.files import named_if_damaged, parquet_errors
 from workbench.lenses.tokens import BYTE, CONTROL, PART, SPACE, readable_tokens
 
 if TYPE_CHECKING:

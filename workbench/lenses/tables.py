@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from workbench.disk import atomic_path
 from workbench.errors import UsageError, WorkbenchError
-from workbench.files import atomic_path, named_if_damaged, parquet_errors, parse_json
+from workbench.files import named_if_damaged, parquet_errors, parse_json
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from transformers import TrainerCallback
+from transformers import Trainer, TrainerCallback
 
 from workbench.errors import WorkbenchError
 from workbench.files import hash_file, read_settings, write_json
@@ -21,7 +21,7 @@ def mark_complete(checkpoint: Path) -> None:
     """Say that a checkpoint is whole, and what its files are."""
     files = sorted(path for path in checkpoint.rglob("*") if path.is_file() and path.name != COMPLETE)
     hashes = {path.relative_to(checkpoint).as_posix(): hash_file(path) for path in files}
-    write_json(checkpoint / COMPLETE, {"step": step_of(checkpoint), "files": hashes})
+    write_json(checkpoint / COMPLETE, {"files": hashes})
 
 
 def latest(folder: Path) -> Path | None:
@@ -63,15 +63,6 @@ def _damaged(checkpoint: Path, why: str) -> WorkbenchError:
     )
 
 
-@contextmanager
-def refused_pickles(checkpoint: str | None) -> Iterator[None]:
-    """While open, a pickle of a checkpoint that holds more than tensors becomes one WorkbenchError."""
-    try:
-        yield
-    except pickle.UnpicklingError as error:
-        raise _damaged(Path(checkpoint or "."), "a pickle in it holds more than tensors") from error
-
-
 class CompleteCheckpoints(TrainerCallback):
     """Marks a checkpoint once it is whole: a run killed while writing one resumes from the one before."""
 
@@ -79,3 +70,29 @@ class CompleteCheckpoints(TrainerCallback):
         wait()  # every process has written its part
         if state.is_world_process_zero:
             mark_complete(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+
+
+class CheckpointedTrainer(Trainer):
+    """Hugging Face's Trainer, whose checkpoints are marked once they are whole.
+
+    Raises WorkbenchError where a pickle of the checkpoint that it goes on from holds more than tensors.
+    """
+
+    def __init__(self, *, callbacks: list[TrainerCallback] | None = None, **options: Any) -> None:
+        super().__init__(callbacks=[CompleteCheckpoints(), *(callbacks or [])], **options)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        with _refused_pickles(checkpoint):
+            super()._load_optimizer_and_scheduler(checkpoint)
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        with _refused_pickles(checkpoint):
+            super()._load_rng_state(checkpoint)
+
+
+@contextmanager
+def _refused_pickles(checkpoint: str | None) -> Iterator[None]:
+    try:
+        yield
+    except pickle.UnpicklingError as error:
+        raise _damaged(Path(checkpoint or "."), "a pickle in it holds more than tensors") from error

@@ -15,6 +15,7 @@ from jaxtyping import Float
 
 from workbench import files
 from workbench.backbone import Backbone
+from workbench.disk import atomic_path
 from workbench.errors import UsageError, WorkbenchError
 from workbench.processes import Processes, agreed, here, wait
 from workbench.texts import read_texts
@@ -157,7 +158,7 @@ def write_corpus(corpus: Corpus, path: Path | str) -> None:
 
 
 def _write(rows: dict[str, list[str]], path: Path) -> None:
-    with files.atomic_path(path) as partial:
+    with atomic_path(path) as partial:
         if path.suffix == ".parquet":
             pq.write_table(pa.table(rows), partial)
         else:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
-from workbench.disk import disk_errors
+from workbench.disk import atomic_path, disk_errors
 from workbench.errors import UsageError
-from workbench.files import atomic_path, read_settings, write_json
+from workbench.files import read_settings, write_json
 from workbench.training.checkpoints import latest, step_of
 
 try:

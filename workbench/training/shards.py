@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workbench import files
+from workbench.disk import atomic_path
 from workbench.errors import WorkbenchError
 
 
@@ -27,7 +28,7 @@ class Shards:
         """Write one shard atomically; the first column of the schema is the key."""
         table = pa.table(dict(columns), schema=self.schema)
         name = files.hash_bytes(*table.column(0).to_pylist())[:24]
-        with files.atomic_path(self.folder / f"{name}.parquet") as partial:
+        with atomic_path(self.folder / f"{name}.parquet") as partial:
             pq.write_table(table, partial)
 
     def _read(self, path: Path) -> pa.Table:

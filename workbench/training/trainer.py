@@ -10,12 +10,12 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
-from transformers import PrinterCallback, ProgressCallback, Trainer, TrainingArguments
+from transformers import PrinterCallback, ProgressCallback, TrainingArguments
 
 from workbench.backbone import Backbone
 from workbench.errors import WorkbenchError
 from workbench.processes import Processes, here
-from workbench.training.checkpoints import CompleteCheckpoints, refused_pickles
+from workbench.training.checkpoints import CheckpointedTrainer
 from workbench.training.config import TrainingConfig
 from workbench.training.run import Run
 
@@ -67,7 +67,7 @@ def training_arguments(
     )
 
 
-class MethodTrainer(Trainer):
+class MethodTrainer(CheckpointedTrainer):
     """Trains a step module that returns a NamedTuple of losses: `total` is minimised, the others are logged.
 
     Of several processes, each must return the whole batch's losses (`reductions.py`). Logs go to the run's log.jsonl,
@@ -89,7 +89,6 @@ class MethodTrainer(Trainer):
             train_dataset=batches,
             args=arguments,
             data_collator=lambda rows: rows[0],
-            callbacks=[CompleteCheckpoints()],
         )
         self.run = run
         self._sums: dict[str, Tensor] = {}
@@ -149,14 +148,6 @@ class MethodTrainer(Trainer):
                 f"the checkpoint of step {self.state.global_step} cannot be written to {self.run.checkpoints} "
                 f"({' '.join(str(error).split())[:120]}); with room on the disk, the same command goes on from the last"
             ) from error
-
-    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        with refused_pickles(checkpoint):
-            super()._load_optimizer_and_scheduler(checkpoint)
-
-    def _load_rng_state(self, checkpoint: str | None) -> None:
-        with refused_pickles(checkpoint):
-            super()._load_rng_state(checkpoint)
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
         folder = Path(output_dir or self.args.output_dir)  # type: ignore[arg-type]

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from workbench.disk import atomic_path
 from workbench.errors import UsageError, WorkbenchError
-from workbench.files import atomic_path
 
 FOLDER, TEXTS, SAMPLES, VECTORS = "watch", "texts.jsonl", "samples.jsonl", "vectors-{:06d}.safetensors"
 """The folder in that of the run, and its files: the queries once, a line a sample and step, the vectors of a step."""

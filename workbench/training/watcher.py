@@ -16,11 +16,11 @@ from safetensors.numpy import save
 from torch import Tensor
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
+from workbench.disk import atomic_path
 from workbench.embedders.base import Embedder
 from workbench.embedders.encoding import Encoding
 from workbench.embedders.llm2vec_gen import LLM2VecGen
 from workbench.errors import UsageError, WorkbenchError
-from workbench.files import atomic_path
 from workbench.processes import agreed
 from workbench.training.config import WatchedTraining
 from workbench.training.corpus import Corpus

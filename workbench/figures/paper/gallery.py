@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from workbench.disk import atomic_path
 from workbench.figures.paper.figure import PaperFigure
 from workbench.figures.paper.results import FOLDER
-from workbench.files import atomic_path
 
 HEAD = """# Figures
 

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from workbench.disk import atomic_path
 from workbench.errors import UsageError, WorkbenchError
 from workbench.figures.paper.needs import misfit, unwritable
-from workbench.files import atomic_path, hash_bytes, hash_file, measured, read_json, shipped
+from workbench.files import hash_bytes, hash_file, measured, read_json, shipped
 from workbench.libraries import versions
 
 SHAPE: dict[str, Any] = {
