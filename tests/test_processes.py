@@ -1,9 +1,10 @@
 """Which process this is, which rows are its own, and which launches are refused."""
 
 import pytest
+from launching import launch
 
 from workbench.errors import UsageError
-from workbench.processes import Processes, agreed, alone, here, wait, who
+from workbench.processes import Processes, agreed, alone, here, leave, wait, who
 
 NAMES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "ACCELERATE_USE_CPU", "MASTER_PORT", "ACCELERATE_USE_FSDP",
          "ACCELERATE_USE_DEEPSPEED")  # fmt: skip
@@ -69,3 +70,39 @@ def test_launches_that_cannot_give_what_they_promise_are_refused(environment, va
 def test_accelerate_with_one_cpu_process_is_fine(environment):
     environment(ACCELERATE_USE_CPU="True")
     assert here().count == 1
+
+
+LEAVING = """
+import atexit, os, sys, time
+if os.environ["RANK"] == "1":  # last of all, seconds in which gloo's threads are done and wait for the interpreter
+    atexit.register(sum, range(2 * 10**8))
+import torch
+import torch.distributed as dist
+from workbench.processes import here, join, leave
+
+join()
+atexit.register(lambda: print(f"process {here().index} ended well", flush=True))
+if here().first:
+    time.sleep(1)
+works = [dist.all_reduce(torch.ones(4), async_op=True) for _ in range(2)]  # gloo has two threads
+if here().first:
+    [work.wait() for work in works]
+    time.sleep(4)
+del works
+leave(int(sys.argv[1]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("code", [0, 1])
+def test_a_process_that_met_others_leaves_with_its_code(tmp_path, code):
+    (tmp_path / "leaving.py").write_text(LEAVING)
+    ran = launch(tmp_path / "leaving.py", code)
+    assert "terminate called" not in ran.stderr
+    assert "Signal 6" not in ran.stderr
+    assert ran.returncode == code
+    assert "process 1 ended well" in ran.stdout
+
+
+def test_a_process_alone_goes_on():
+    assert leave(3) is None

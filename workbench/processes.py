@@ -3,7 +3,9 @@
 A process started alone is the first of one: nothing here then waits or talks to anyone.
 """
 
+import atexit
 import os
+import sys
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import NamedTuple, TypeVar
@@ -121,6 +123,22 @@ def join() -> None:
 
     if here().count > 1 and not dist.is_initialized():
         dist.init_process_group(timeout=PATIENCE)
+
+
+def leave(code: int) -> None:
+    """End a process that has met others with `code`; one that has met nobody goes on.
+
+    What is registered for an exit runs, but the interpreter is not taken apart: a thread of gloo's that lets go of its
+    last tensor meanwhile would end it in an abort, with all its work done (PyTorch's issue 190489). Ending the group
+    first is not enough: a backbone that was spread over processes keeps it.
+    """
+    dist = sys.modules.get("torch.distributed")
+    if dist is None or not dist.is_initialized():
+        return
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _one_of_several_on_cpu() -> bool:

@@ -12,7 +12,7 @@ from workbench.backbone import Backbone
 from workbench.backbone.sharding import shard
 from workbench.embedders.artifact import load_embedder
 from workbench.embedders.config import GEMConfig, LifterConfig, LLM2VecGenConfig
-from workbench.processes import here
+from workbench.processes import here, leave
 from workbench.training import gem, lifter, llm2vec_gen
 from workbench.training.config import LLM2VecGenTraining
 from workbench.training.corpus import Corpus
@@ -88,3 +88,4 @@ def train_all(backbone: Backbone, output: Path) -> None:
 
 if __name__ == "__main__":
     train_all(Backbone.load(sys.argv[1]), Path(sys.argv[2]))
+    leave(0)

@@ -25,7 +25,7 @@ from workbench.cli import (
 )
 from workbench.cli.say import error_line
 from workbench.errors import UsageError, WorkbenchError
-from workbench.processes import alone, here
+from workbench.processes import alone, here, leave
 
 INTERRUPTED = 130
 SHARED = (("respond",), ("embed",), ("train", "llm2vec-gen"), ("train", "gem"), ("train", "lifter"))
@@ -75,10 +75,17 @@ def _options(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command line and returns its exit code.
+    """Runs a command line and returns its exit code; one of several processes that met ends with it here.
 
     0: done; 1: the work failed; 2: the command line must change; 130: interrupted. Errors are one line on stderr.
     """
+    code = _answer(arguments)
+    leave(code)
+    return code
+
+
+def _answer(arguments: Sequence[str] | None) -> int:
+    """`main`, but for how it ends."""
     try:
         code = _invoke(sys.argv[1:] if arguments is None else list(arguments))
         sys.stdout.flush()
