@@ -1,13 +1,13 @@
 """Stores without a model: an embedder's stand-in that makes a text's vectors of its hash; run as a script, a build.
 
-`python stores.py build INPUT STORE` builds slowly and says each step, `python stores.py read STORE UNTIL` reads until
-the file UNTIL exists and checks every row against its text.
+`python stores.py build INPUT STORE` says each step, and takes it when a line comes on stdin or stdin has ended;
+`python stores.py read STORE UNTIL` reads until the file UNTIL exists, checks every row against its
+text, and says how many there are.
 """
 
 import hashlib
 import json
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -96,29 +96,24 @@ def failing_after(calls):
     return fail
 
 
-def _slowly(texts):
-    print("embedding", flush=True)
-    time.sleep(0.02)
+def _where_let(texts):
+    sys.stdin.readline()
     return make(texts)
 
 
 def _read(store, until):
-    seen, query = [], numbers("text 3", SIZE)
+    query = numbers("text 3", SIZE)
     opened = open_store(store)
     search = Search(opened)
-    while True:
+    last = False
+    while not last:
         last = Path(until).exists()
         hits = search.nearest(query, 3)
         rows = [row for batch in opened.scan(opened.table.schema.names) for row in batch.to_pylist()]
         assert all(map(whole, rows)), "a torn row"
         assert len({row["id"] for row in rows}) == len(rows) == len(opened), "a row twice"
         assert hits[0].text == "text 3", hits
-        seen.append(len(rows))
-        if len(seen) == 1:
-            print("ready", flush=True)
-        if last:
-            break
-    print(json.dumps(seen))
+        print(len(rows), flush=True)
 
 
 if __name__ == "__main__":
@@ -127,7 +122,7 @@ if __name__ == "__main__":
         built(
             sys.argv[3],
             sys.argv[2],
-            make=_slowly,
+            make=_where_let,
             progress=lambda done, total: print("written", done, flush=True),
         )
     else:

@@ -38,7 +38,8 @@ def embedder(tiny_backbone):
 
 def process(*arguments, **options):
     command = [sys.executable, stores.__file__, *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **options)
+    options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "text": True} | options
+    return subprocess.Popen(command, **options)
 
 
 def test_a_store_gives_back_what_was_made_of_every_row(tmp_path):
@@ -83,11 +84,14 @@ def test_a_failed_build_goes_on_and_ends_as_if_it_had_not_failed(tmp_path):
 def test_killed_three_times_the_next_run_ends_with_the_rows_of_an_uninterrupted_build(tmp_path):
     path, counts, chance = write_rows(tmp_path / "a.jsonl", 300), [], random.Random()
     for _ in range(3):
-        running = process("build", path, tmp_path / "s")
-        assert running.stdout
-        for _ in range(chance.randint(4, 14)):
-            assert running.stdout.readline()
-        time.sleep(chance.random() * 0.05)
+        running = process("build", path, tmp_path / "s", stdin=subprocess.PIPE)
+        running.stdin.write("go on\n" * chance.randint(2, 6))  # of 19 steps: it waits for more, it cannot end
+        running.stdin.flush()
+        said = [running.stdout.readline()]
+        while (line := running.stdout.readline()) != said[-1]:  # said twice: made, and stored
+            assert line.startswith("written")
+            said.append(line)
+        time.sleep(chance.random() * 0.1)
         running.send_signal(signal.SIGKILL)
         assert running.wait() == -signal.SIGKILL
         counts.append(len(contents(tmp_path / "s")))
@@ -100,20 +104,28 @@ def test_killed_three_times_the_next_run_ends_with_the_rows_of_an_uninterrupted_
 
 
 def test_two_readers_see_whole_rows_while_one_writer_writes(tmp_path):
-    path = write_rows(tmp_path / "a.jsonl", 300)
+    path = write_rows(tmp_path / "a.jsonl", 150)
     with pytest.raises(KeyboardInterrupt):
-        built(tmp_path / "s", path, make=failing_after(8))
+        built(tmp_path / "s", path, make=failing_after(4))
     readers = [process("read", tmp_path / "s", tmp_path / "done") for _ in range(2)]
-    assert all(reader.stdout and reader.stdout.readline() == "ready\n" for reader in readers)
-    built(tmp_path / "s", path, make=lambda texts: time.sleep(0.05) or make(texts))
+    seen, stored = [[0], [0]], []
+
+    def wait(done, _):
+        """Goes on once both readers have seen all rows that are stored."""
+        stored.append(len(open_store(str(tmp_path / "s"))))
+        for reader, counts in zip(readers, seen, strict=True):
+            while counts[-1] < stored[-1]:
+                counts.append(int(reader.stdout.readline()))
+
+    built(tmp_path / "s", path, progress=wait)
     (tmp_path / "done").touch()
-    for reader in readers:
+    for reader, counts in zip(readers, seen, strict=True):
         printed, _ = reader.communicate()
         assert reader.returncode == 0
-        seen = json.loads(printed)
-        assert seen == sorted(seen)
-        assert (seen[0], seen[-1]) == (32, 300)
-        assert len(set(seen)) > 2
+        counts += map(int, printed.split())
+        assert counts == sorted(counts)
+        assert set(counts) == {0, *stored}
+    assert sorted(set(stored)) == [*range(16, 150, 16), 150]
 
 
 def test_two_builds_at_once_write_no_row_twice(tmp_path):
