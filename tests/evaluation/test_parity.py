@@ -55,6 +55,16 @@ def agree(score, known):
         assert score.metrics[name] == pytest.approx(known[name], abs=ROUNDING), name
 
 
+def test_retrieval():
+    """Both splits in one test, and first: they share the corpus, whose encoding takes minutes."""
+    for split in ("test", "train"):
+        parts = ("corpus.jsonl.gz", f"queries_{split}.jsonl", f"qrels_{split}.tsv")
+        data = read_retrieval(*(DATA / "retrieval" / f"scifact_{part}" for part in parts))
+        known = published("SciFact", split)
+        assert known.keys() >= {"ndcg_at_10", "recall_at_100", "map_at_10", "mrr_at_10"}
+        agree(retrieval.evaluate(data, minilm(), minilm(), task="SciFact"), known)
+
+
 @pytest.mark.parametrize(
     ("task", "file"), [("STSBenchmark", "stsb_test"), ("STS12", "sts12"), ("STS14", "sts14")]
 )
@@ -71,13 +81,3 @@ def test_classification():
     agree(
         classification.evaluate(train, test, minilm(), task="Banking77"), published("Banking77Classification")
     )
-
-
-@pytest.mark.xdist_group("scifact")  # in one process, which encodes the corpus once
-@pytest.mark.parametrize("split", ["test", "train"])
-def test_retrieval(split):
-    parts = ("corpus.jsonl.gz", f"queries_{split}.jsonl", f"qrels_{split}.tsv")
-    data = read_retrieval(*(DATA / "retrieval" / f"scifact_{part}" for part in parts))
-    known = published("SciFact", split)
-    assert known.keys() >= {"ndcg_at_10", "recall_at_100", "map_at_10", "mrr_at_10"}
-    agree(retrieval.evaluate(data, minilm(), minilm(), task="SciFact"), known)
