@@ -16,6 +16,12 @@ import torch
 
 torch.set_num_threads(1)
 
+
+def pytest_collection_modifyitems(items):
+    """Begins with the longest test: the other processes do the rest meanwhile."""
+    items.sort(key=lambda item: item.get_closest_marker("longest") is None)
+
+
 SENTENCES = [
     "The capital of France is Paris.",
     "What is the capital of Japan? The capital of Japan is Tokyo.",

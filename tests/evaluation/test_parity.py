@@ -55,8 +55,9 @@ def agree(score, known):
         assert score.metrics[name] == pytest.approx(known[name], abs=ROUNDING), name
 
 
+@pytest.mark.longest
 def test_retrieval():
-    """Both splits in one test, and first: they share the corpus, whose encoding takes minutes."""
+    """Both splits in one test: they share the corpus, whose encoding takes minutes."""
     for split in ("test", "train"):
         parts = ("corpus.jsonl.gz", f"queries_{split}.jsonl", f"qrels_{split}.tsv")
         data = read_retrieval(*(DATA / "retrieval" / f"scifact_{part}" for part in parts))
