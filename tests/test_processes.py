@@ -73,9 +73,9 @@ def test_accelerate_with_one_cpu_process_is_fine(environment):
 
 
 LEAVING = """
-import atexit, os, sys, time
-if os.environ["RANK"] == "1":  # last of all, seconds in which gloo's threads are done and wait for the interpreter
-    atexit.register(sum, range(2 * 10**8))
+import atexit, ctypes, os, sys, time
+if os.environ["RANK"] == "1":  # last of all, and without letting go of the interpreter, for which gloo's threads wait
+    atexit.register(ctypes.PyDLL(None).sleep, 4)
 import torch
 import torch.distributed as dist
 from workbench.processes import here, join, leave
@@ -84,11 +84,10 @@ join()
 atexit.register(lambda: print(f"process {here().index} ended well", flush=True))
 if here().first:
     time.sleep(1)
-works = [dist.all_reduce(torch.ones(4), async_op=True) for _ in range(2)]  # gloo has two threads
+for _ in range(2):  # as many as gloo has threads
+    dist.all_reduce(torch.ones(4), async_op=True)
 if here().first:
-    [work.wait() for work in works]
-    time.sleep(4)
-del works
+    time.sleep(5)
 leave(int(sys.argv[1]))
 """
 

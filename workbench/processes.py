@@ -133,7 +133,7 @@ def leave(code: int) -> None:
     first is not enough: a backbone that was spread over processes keeps it.
     """
     dist = sys.modules.get("torch.distributed")
-    if dist is None or not dist.is_initialized():
+    if dist is None or not (dist.is_available() and dist.is_initialized()):
         return
     atexit._run_exitfuncs()
     sys.stdout.flush()
