@@ -1,4 +1,4 @@
-"""Which process this is, which rows are its own, and which launches are refused."""
+"""Which process this is, which rows are its own, which launches are refused, and how a process leaves the others."""
 
 import pytest
 from launching import launch

@@ -1,8 +1,8 @@
 """Stores without a model: an embedder's stand-in that makes a text's vectors of its hash; run as a script, a build.
 
 `python stores.py build INPUT STORE` says each step, and takes it when a line comes on stdin or stdin has ended;
-`python stores.py read STORE UNTIL` reads until the file UNTIL exists, checks every row against its
-text, and says how many there are.
+`python stores.py read STORE UNTIL` reads until the file UNTIL exists, checks every row against its text, and says how
+many there are.
 """
 
 import hashlib

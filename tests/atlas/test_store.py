@@ -87,10 +87,10 @@ def test_killed_three_times_the_next_run_ends_with_the_rows_of_an_uninterrupted_
         running = process("build", path, tmp_path / "s", stdin=subprocess.PIPE)
         running.stdin.write("go on\n" * chance.randint(2, 6))  # of 19 steps: it waits for more, it cannot end
         running.stdin.flush()
-        said = [running.stdout.readline()]
-        while (line := running.stdout.readline()) != said[-1]:  # said twice: made, and stored
-            assert line.startswith("written")
-            said.append(line)
+        said = running.stdout.readline()
+        while (line := running.stdout.readline()) != said:  # said twice: made, and stored
+            said = line
+        assert said.startswith("written")
         time.sleep(chance.random() * 0.1)
         running.send_signal(signal.SIGKILL)
         assert running.wait() == -signal.SIGKILL
@@ -110,15 +110,17 @@ def test_two_readers_see_whole_rows_while_one_writer_writes(tmp_path):
     readers = [process("read", tmp_path / "s", tmp_path / "done") for _ in range(2)]
     seen, stored = [[0], [0]], []
 
-    def wait(done, _):
+    def wait(*_):
         """Goes on once both readers have seen all rows that are stored."""
         stored.append(len(open_store(str(tmp_path / "s"))))
         for reader, counts in zip(readers, seen, strict=True):
             while counts[-1] < stored[-1]:
                 counts.append(int(reader.stdout.readline()))
 
-    built(tmp_path / "s", path, progress=wait)
-    (tmp_path / "done").touch()
+    try:
+        built(tmp_path / "s", path, progress=wait)
+    finally:
+        (tmp_path / "done").touch()  # the readers end, whatever happened here
     for reader, counts in zip(readers, seen, strict=True):
         printed, _ = reader.communicate()
         assert reader.returncode == 0

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from launching import launch
 
-from workbench.cli import embed
+from workbench.cli import commands, embed
 from workbench.cli.embed import Part, merge_parts, part_size, read_part, write_part
 from workbench.errors import WorkbenchError
 
@@ -102,6 +102,14 @@ def test_a_response_that_no_process_gave_is_missed(tiny_backbone, tmp_path, monk
     monkeypatch.setattr(corpus, "here", lambda: Processes(1, 2))
     rest = corpus.respond(tiny_backbone, ["a", "b", "c", "a"], cache_dir=tmp_path, max_new_tokens=2)
     assert rest.responses == tiny_backbone.respond(["a", "b", "c", "a"], max_new_tokens=2)
+
+
+@pytest.mark.parametrize(("arguments", "code"), [(["--version"], 0), (["embed", "--nonsense"], 2)])
+def test_a_command_leaves_the_other_processes_with_its_code(monkeypatch, arguments, code):
+    left = []
+    monkeypatch.setattr(commands, "leave", left.append)
+    assert commands.main(arguments) == code
+    assert left == [code]
 
 
 def test_other_commands_are_refused_under_a_launcher(cli, monkeypatch):

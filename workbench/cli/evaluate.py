@@ -86,15 +86,7 @@ def evaluate(
     check_source(embedder, task, prompting, sampling)
     jobs = read_jobs(suite, task, files, settings, name=name, limit=limit, seed=seed)
     with _warnings_as_notes():
-        source = open_source(
-            embedder,
-            backbone=backbone,
-            sampling=sampling,
-            seed=seed,
-            device=device,
-            dtype=dtype,
-            trust_remote_code=trust_remote_code,
-        )
+        source = open_source(embedder, sampling=sampling, seed=seed, **run_on)
         run = measure(
             jobs,
             Reader(source, {}, batch_size, keep=suite is not None),

@@ -10,7 +10,10 @@ from workbench.processes import here, who
 
 def error_line(message: str) -> None:
     """`message` as one line on stderr; of several processes, all but the first say which they are."""
-    print(f"workbench: {who()}{' '.join(message.split())}", file=sys.stderr, flush=True)
+    sys.stderr.write(
+        f"workbench: {who()}{' '.join(message.split())}\n"
+    )  # at once: others may write to it too
+    sys.stderr.flush()
 
 
 def note(message: str) -> None:
